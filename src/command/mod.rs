@@ -1,0 +1,13 @@
+//! The write side: commands in, events out, once.
+
+mod execute;
+mod outcome;
+mod repository;
+mod retry;
+mod send;
+
+pub use execute::Execute;
+pub use outcome::{ExecuteError, Executed, Outcome};
+pub use repository::{Loaded, Repository, Step};
+pub use retry::Retry;
+pub use send::append;

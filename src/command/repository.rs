@@ -1,0 +1,209 @@
+//! Aggregates by their ids.
+
+use std::{fmt, marker::PhantomData, sync::Arc};
+
+use chrono::{DateTime, Utc};
+
+use super::{Execute, Executed, Outcome, Retry};
+use crate::{
+    domain::{Aggregate, Id, Upcasters},
+    store::{Error, EventRef, EventStore, IdempotencyKey, ReceiptOutcome, StreamQuery, StreamRead},
+};
+
+/// Loads aggregates of one type and runs commands on them.
+///
+/// Cheap to clone, and shared between tasks whatever `A` is.
+///
+/// ```
+/// # async fn example<Order: annals::Aggregate>(command: Order::Command) -> Result<(), Box<dyn std::error::Error>> {
+/// use annals::{Id, IdempotencyKey, Repository, SqliteStore};
+///
+/// let store = SqliteStore::open_in_memory().await?;
+/// let orders = Repository::<Order>::new(&store);
+/// let id = Id::natural("537434");
+/// let done = orders.execute(id, &command).idempotency_key(IdempotencyKey::new("request-1")?).await?;
+/// let order = orders.load(id).await?;
+/// assert_eq!(order.version, done.version);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Repository<A> {
+    pub(super) store: Arc<dyn EventStore>,
+    pub(super) upcasters: Arc<Upcasters>,
+    pub(super) retry: Retry,
+    aggregate: PhantomData<fn() -> A>,
+}
+
+impl<A: Aggregate> Repository<A> {
+    /// Makes a repository on a store, which is shared and not copied.
+    pub fn new<S: EventStore + Clone + 'static>(store: &S) -> Self {
+        Self {
+            store: Arc::new(store.clone()),
+            upcasters: Arc::new(A::upcasters()),
+            retry: Retry::default(),
+            aggregate: PhantomData,
+        }
+    }
+
+    /// Sets how commands are retried. See [`Retry`] for the defaults.
+    #[must_use]
+    pub const fn retry(mut self, retry: Retry) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// Loads an aggregate. One without events is its default at version 0.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Codec`]: an event does not fit this code; [`Error::Backend`] with
+    /// [`Fault::Corrupt`](crate::Fault::Corrupt): an event is damaged or missing; else a failed read, try again.
+    pub async fn load(&self, id: Id<A>) -> Result<Loaded<A>, Error> {
+        self.fold(&StreamQuery::of(id)).await.map(|(loaded, _)| loaded)
+    }
+
+    /// Loads an aggregate as it was at a version.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`]: there is no such version yet; else as for [`load`](Self::load).
+    pub async fn load_at(&self, id: Id<A>, version: u64) -> Result<Loaded<A>, Error> {
+        let (loaded, read) = self.fold(&StreamQuery::of(id).to_sequence(version)).await?;
+        if loaded.version < version {
+            return Err(Error::invalid(format!(
+                "{} {id} has no version {version}, it is at version {}",
+                A::TYPE,
+                read.version
+            )));
+        }
+        Ok(loaded)
+    }
+
+    /// Loads an aggregate as it was at a time: after its longest history recorded up to then.
+    ///
+    /// # Errors
+    ///
+    /// As for [`load`](Self::load).
+    pub async fn load_until(&self, id: Id<A>, time: DateTime<Utc>) -> Result<Loaded<A>, Error> {
+        self.fold(&StreamQuery::of(id).recorded_until(time)).await.map(|(loaded, _)| loaded)
+    }
+
+    /// Replays an aggregate's history: visits each event with the state right after it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`load`](Self::load).
+    pub async fn replay(&self, id: Id<A>, mut visit: impl FnMut(Step<'_, A>) + Send) -> Result<Loaded<A>, Error> {
+        let query = StreamQuery::of(id);
+        let (loaded, _) = self.fold_with(&query, |stored, event, state| visit(Step { stored, event, state })).await?;
+        Ok(loaded)
+    }
+
+    /// Runs a command: loads, decides, appends, and retries what can be retried safely. Await what it returns.
+    #[must_use = "a command runs when it is awaited"]
+    pub fn execute<'a>(&'a self, id: Id<A>, command: &'a A::Command) -> Execute<'a, A> {
+        Execute::new(self, id, command)
+    }
+
+    /// Tells whether the command under a key was carried out, and what the answer was.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Codec`]: the stored rejection does not fit this code; else a failed read, try again.
+    pub async fn outcome(&self, id: Id<A>, key: &IdempotencyKey) -> Result<Option<Outcome<A::Rejection>>, Error> {
+        let Some(receipt) = self.store.receipt(id.uuid(), key).await? else {
+            return Ok(None);
+        };
+        Ok(Some(match &receipt.outcome {
+            ReceiptOutcome::Accepted => Outcome::Accepted(Executed {
+                first_sequence: receipt.first_sequence,
+                version: receipt.last_sequence,
+                position: receipt.position,
+                replayed: true,
+            }),
+            ReceiptOutcome::Rejected { rejection } => Outcome::Rejected(Self::read_rejection(rejection)?),
+        }))
+    }
+
+    pub(super) fn read_rejection(json: &str) -> Result<A::Rejection, Error> {
+        serde_json::from_str(json)
+            .map_err(|source| Error::codec(format!("a stored rejection of {} cannot be read", A::TYPE), source))
+    }
+
+    /// Folds what a query reads.
+    pub(super) async fn fold(&self, query: &StreamQuery) -> Result<(Loaded<A>, StreamRead), Error> {
+        self.fold_with(query, |_, _, _| ()).await
+    }
+
+    async fn fold_with(
+        &self,
+        query: &StreamQuery,
+        mut after: impl FnMut(EventRef<'_>, &A::Event, &A) + Send,
+    ) -> Result<(Loaded<A>, StreamRead), Error> {
+        let mut loaded = Loaded { state: A::default(), version: 0 };
+        let read = self
+            .store
+            .read_stream(query, &mut |stored| {
+                if stored.aggregate_type != A::TYPE {
+                    return Err(Error::invalid(format!(
+                        "aggregate {} is of type {}, not {}",
+                        stored.aggregate_id,
+                        stored.aggregate_type,
+                        A::TYPE
+                    )));
+                }
+                let event = stored.decode(&self.upcasters)?;
+                loaded.state.evolve(&event);
+                loaded.version = stored.sequence;
+                after(stored, &event, &loaded.state);
+                Ok(())
+            })
+            .await?;
+        Ok((loaded, read))
+    }
+}
+
+impl<A> Clone for Repository<A> {
+    fn clone(&self) -> Self {
+        Self {
+            store: Arc::clone(&self.store),
+            upcasters: Arc::clone(&self.upcasters),
+            retry: self.retry,
+            aggregate: PhantomData,
+        }
+    }
+}
+
+impl<A: Aggregate> fmt::Debug for Repository<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Repository").field("aggregate", &A::TYPE).field("store", &self.store).finish_non_exhaustive()
+    }
+}
+
+/// Holds an aggregate as it was loaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loaded<A> {
+    /// The state: all events up to `version`, folded.
+    pub state: A,
+    /// The sequence of the last event folded; 0 where there is none.
+    pub version: u64,
+}
+
+impl<A> Loaded<A> {
+    /// Tells whether anything has happened to the aggregate.
+    #[must_use]
+    pub const fn exists(&self) -> bool {
+        self.version > 0
+    }
+}
+
+/// Shows one step of a replay.
+#[derive(Debug)]
+pub struct Step<'s, A: Aggregate> {
+    /// The event as it is stored; its sequence is the version.
+    pub stored: EventRef<'s>,
+    /// The event, decoded and lifted to today's shape.
+    pub event: &'s A::Event,
+    /// The state right after the event.
+    pub state: &'s A,
+}

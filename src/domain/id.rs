@@ -1,0 +1,146 @@
+//! Typed ids of aggregates.
+
+use std::{
+    cmp::Ordering,
+    fmt,
+    hash::{Hash, Hasher},
+    marker::PhantomData,
+    str::FromStr,
+};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use uuid::Uuid;
+
+use super::{Aggregate, is_valid_type_name};
+
+/// Names one aggregate of type `A`: a UUID that cannot be mistaken for another type's.
+///
+/// Written and read as the hyphenated UUID, in `Display`, `FromStr` and serde alike.
+///
+/// ```
+/// # use annals::{Aggregate, Id};
+/// # #[derive(Default)] struct Order;
+/// # impl Aggregate for Order {
+/// #     const TYPE: &'static str = "order";
+/// #     type Command = (); type Event = (); type Rejection = std::fmt::Error2;
+/// #     fn decide(&self, _: &()) -> Result<Vec<()>, Self::Rejection> { Ok(vec![]) }
+/// #     fn evolve(&mut self, _: &()) {}
+/// # }
+/// let invoice = Id::<Order>::natural("537434");
+/// assert_eq!(invoice, Id::natural("537434"));
+/// assert_eq!(invoice, invoice.to_string().parse()?);
+/// # Ok::<(), uuid::Error>(())
+/// ```
+pub struct Id<A> {
+    uuid: Uuid,
+    aggregate: PhantomData<fn() -> A>,
+}
+
+/// The namespace under which each aggregate type has its own, from which natural keys get their ids.
+const NAMESPACE: Uuid = Uuid::from_u128(0x616e_6e61_6c73_5bd1_8c7e_0d1e_4a6f_7a11);
+
+impl<A: Aggregate> Id<A> {
+    /// Makes a new id: a version 7 UUID, so ids made one after another lie beside each other in an index.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "every new id differs: nothing a default value could be")]
+    pub fn new() -> Self {
+        Self::from_uuid(Uuid::now_v7())
+    }
+
+    /// Derives the id from a business key: the same key always names the same aggregate.
+    ///
+    /// A version 5 UUID in a namespace of the aggregate's type. A creating command that is sent again thereby finds the
+    /// aggregate it made the first time, and the receipt kept with it.
+    #[must_use]
+    pub fn natural(key: &str) -> Self {
+        let namespace = Uuid::new_v5(&NAMESPACE, A::TYPE.as_bytes());
+        Self::from_uuid(Uuid::new_v5(&namespace, key.as_bytes()))
+    }
+
+    /// Takes a UUID for the id of an `A`.
+    #[must_use]
+    pub const fn from_uuid(uuid: Uuid) -> Self {
+        const { assert!(is_valid_type_name(A::TYPE), "Aggregate::TYPE must be kebab-case, 1 to 64 bytes") };
+        Self { uuid, aggregate: PhantomData }
+    }
+}
+
+impl<A> Id<A> {
+    /// The UUID, as it is stored.
+    #[must_use]
+    pub const fn uuid(self) -> Uuid {
+        self.uuid
+    }
+}
+
+impl<A> Clone for Id<A> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<A> Copy for Id<A> {}
+
+impl<A> PartialEq for Id<A> {
+    fn eq(&self, other: &Self) -> bool {
+        self.uuid == other.uuid
+    }
+}
+
+impl<A> Eq for Id<A> {}
+
+impl<A> PartialOrd for Id<A> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<A> Ord for Id<A> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.uuid.cmp(&other.uuid)
+    }
+}
+
+impl<A> Hash for Id<A> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.uuid.hash(state);
+    }
+}
+
+impl<A: Aggregate> fmt::Debug for Id<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Id<{}>({})", A::TYPE, self.uuid)
+    }
+}
+
+impl<A> fmt::Display for Id<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.uuid.fmt(f)
+    }
+}
+
+impl<A: Aggregate> FromStr for Id<A> {
+    type Err = uuid::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self::from_uuid)
+    }
+}
+
+impl<A> From<Id<A>> for Uuid {
+    fn from(id: Id<A>) -> Self {
+        id.uuid
+    }
+}
+
+impl<A> Serialize for Id<A> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.uuid.serialize(serializer)
+    }
+}
+
+impl<'de, A: Aggregate> Deserialize<'de> for Id<A> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Uuid::deserialize(deserializer).map(Self::from_uuid)
+    }
+}

@@ -1,0 +1,28 @@
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![cfg_attr(
+    not(test),
+    warn(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr, clippy::panic)
+)]
+#![doc = include_str!("../README.md")]
+
+pub mod command;
+pub mod domain;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+pub mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
+
+#[cfg(feature = "sqlite")]
+#[doc(inline)]
+pub use crate::sqlite::{SqliteOptions, SqliteStore, SqliteWork, Synchronous};
+#[doc(inline)]
+pub use crate::{
+    command::{Execute, ExecuteError, Executed, Loaded, Outcome, Repository, Retry, Step, append},
+    domain::{Aggregate, EventError, Id, Upcasters},
+    store::{
+        AggregateName, Append, Appended, Clock, Error, EventRef, EventStore, EventStoreExt, ExpectedVersion, Fault,
+        Fingerprint, IdempotencyKey, Limits, LogQuery, LogRead, ManualClock, Metadata, NewEvent, Position, Receipt,
+        ReceiptOutcome, RecordedEvent, Selection, StreamQuery, StreamRead, SystemClock, Transactional, Work,
+    },
+};

@@ -1,0 +1,102 @@
+//! The port, on connections of SQLite.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use sqlx::{Sqlite, SqlitePool, Transaction};
+use uuid::Uuid;
+
+use super::{
+    append::Writer,
+    classify::{classify, classify_commit},
+    options::SqliteOptions,
+    read, statement,
+    statement::ManyRows,
+};
+use crate::store::{
+    Append, Appended, Backend, Clock, Error, IdempotencyKey, Limits, LogQuery, LogRead, Position, Receipt, StreamQuery,
+    StreamRead, Visit,
+};
+
+/// One connection that writes, and some that read.
+#[derive(Debug)]
+pub(super) struct SqliteBackend {
+    pub(super) writer: SqlitePool,
+    pub(super) readers: SqlitePool,
+    pub(super) limits: Limits,
+    clock: Arc<dyn Clock>,
+    inserts: Arc<Inserts>,
+}
+
+/// The INSERT statements in their sizes.
+#[derive(Debug)]
+pub(super) struct Inserts {
+    pub(super) events: ManyRows,
+    pub(super) receipts: ManyRows,
+}
+
+impl SqliteBackend {
+    pub(super) fn new(writer: SqlitePool, readers: SqlitePool, options: &SqliteOptions) -> Self {
+        let inserts = Inserts {
+            events: ManyRows::of(statement::INSERT_EVENT),
+            receipts: ManyRows::of(statement::INSERT_RECEIPT),
+        };
+        let clock = Arc::clone(&options.clock);
+        Self { writer, readers, limits: options.limits, clock, inserts: Arc::new(inserts) }
+    }
+
+    /// Takes the writer, and the database's write lock with it.
+    pub(super) async fn begin(&self) -> Result<Transaction<'static, Sqlite>, Error> {
+        self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(classify)
+    }
+
+    /// What writes appends into a transaction, at the time of now.
+    pub(super) fn append_writer(&self) -> Writer {
+        Writer::new(Arc::clone(&self.inserts), self.clock.now_in_micros())
+    }
+}
+
+impl SqliteBackend {
+    async fn write_all(&self, batch: &[Append]) -> Result<Vec<Result<Appended, Error>>, Error> {
+        let mut transaction = self.begin().await?;
+        let mut answers = self.append_writer().write(&mut transaction, batch).await?;
+        if let Err(error) = transaction.commit().await {
+            let unknown = classify_commit(error);
+            // What was only read stands: it had been committed before.
+            let written = answers.iter_mut().filter(|answer| matches!(answer, Ok(appended) if !appended.replayed));
+            written.for_each(|answer| *answer = Err(unknown.clone()));
+        }
+        Ok(answers)
+    }
+}
+
+#[async_trait]
+impl Backend for SqliteBackend {
+    async fn write(&self, batch: &[Append]) -> Vec<Result<Appended, Error>> {
+        match self.write_all(batch).await {
+            Ok(answers) => answers,
+            // Nothing was written: the whole batch has this one answer.
+            Err(error) => batch.iter().map(|_| Err(error.clone())).collect(),
+        }
+    }
+
+    async fn read_stream(&self, query: &StreamQuery, visit: Visit<'_>) -> Result<StreamRead, Error> {
+        let mut connection = self.readers.acquire().await.map_err(classify)?;
+        read::stream(&mut connection, query, self.clock.now_in_micros(), visit).await
+    }
+
+    async fn read_log(&self, query: &LogQuery, visit: Visit<'_>) -> Result<LogRead, Error> {
+        let mut connection = self.readers.acquire().await.map_err(classify)?;
+        read::log(&mut connection, query, visit).await
+    }
+
+    async fn receipt(&self, aggregate_id: Uuid, key: &IdempotencyKey) -> Result<Option<Receipt>, Error> {
+        let mut connection = self.readers.acquire().await.map_err(classify)?;
+        read::receipt(&mut connection, aggregate_id, key, self.clock.now_in_micros()).await
+    }
+
+    async fn head(&self) -> Result<Position, Error> {
+        let mut connection = self.readers.acquire().await.map_err(classify)?;
+        read::head(&mut connection).await
+    }
+}

@@ -1,0 +1,49 @@
+//! What a driver's error means to the caller. By SQLite's result codes, never by a message's text.
+
+use crate::store::{Error, Fault};
+
+/// Classifies an error met before COMMIT was sent: nothing was written.
+pub(super) fn classify(error: sqlx::Error) -> Error {
+    match &error {
+        sqlx::Error::Database(_) => match primary_code(&error) {
+            Some(BUSY | LOCKED) => Error::contention(error),
+            Some(CANTOPEN) => Error::unavailable(error),
+            Some(READONLY) => Error::backend(Fault::ReadOnly, error),
+            Some(IOERR) => Error::backend(Fault::Io, error),
+            Some(CORRUPT | NOTADB) => Error::backend(Fault::Corrupt, error),
+            Some(FULL) => Error::backend(Fault::Full, error),
+            _ => Error::backend(Fault::Other, error),
+        },
+        sqlx::Error::PoolTimedOut => Error::contention(error),
+        sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => Error::unavailable(error),
+        sqlx::Error::Io(_) => Error::backend(Fault::Io, error),
+        sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } => Error::backend(Fault::Corrupt, error),
+        _ => Error::backend(Fault::Other, error),
+    }
+}
+
+/// Classifies an error of COMMIT itself: an I/O error can be reported for a commit that is there afterwards.
+pub(super) fn classify_commit(error: sqlx::Error) -> Error {
+    Error::outcome_unknown(error)
+}
+
+/// Tells whether others hold a lock.
+pub(super) fn is_busy(error: &sqlx::Error) -> bool {
+    matches!(primary_code(error), Some(BUSY | LOCKED))
+}
+
+// Primary result codes, see <https://www.sqlite.org/rescode.html>.
+const BUSY: u32 = 5;
+const LOCKED: u32 = 6;
+const READONLY: u32 = 8;
+const IOERR: u32 = 10;
+const CORRUPT: u32 = 11;
+const FULL: u32 = 13;
+const CANTOPEN: u32 = 14;
+const NOTADB: u32 = 26;
+
+/// The primary result code: the low byte of the extended one.
+fn primary_code(error: &sqlx::Error) -> Option<u32> {
+    let extended: u32 = error.as_database_error()?.code()?.parse().ok()?;
+    Some(extended & 0xff)
+}

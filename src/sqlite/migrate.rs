@@ -1,0 +1,91 @@
+//! The schema, brought up to date when a database is opened.
+
+use std::{borrow::Cow, sync::Arc};
+
+use sqlx::{
+    Connection as _, Row as _, SqlSafeStr as _, SqliteConnection,
+    migrate::{MigrateError, Migration, MigrationType, Migrator},
+};
+
+use super::{
+    classify::classify,
+    statement::{FIND_MIGRATIONS_TABLE, READ_SCHEMA},
+};
+use crate::store::Error;
+
+/// The migrations, in their order. A released one is never edited.
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (1, "events", include_str!("../../migrations/sqlite/0001_events.sql")),
+    (2, "receipts", include_str!("../../migrations/sqlite/0002_receipts.sql")),
+];
+
+/// The newest schema this code knows.
+pub const SCHEMA_VERSION: i64 = MIGRATIONS[MIGRATIONS.len() - 1].0;
+
+/// Kept apart from the application's own `_sqlx_migrations`.
+const TABLE: &str = "annals_migrations";
+
+/// Brings the schema up to date: all migrations or none, one opener at a time.
+pub(super) async fn migrate(connection: &mut SqliteConnection) -> Result<(), Error> {
+    if schema_version(connection).await? == SCHEMA_VERSION {
+        return migrator().run(connection).await.map_err(unfit);
+    }
+    // sqlx takes no lock on SQLite. Each of its migrations becomes a savepoint in this transaction.
+    let mut exclusive = connection.begin_with("BEGIN EXCLUSIVE").await.map_err(classify)?;
+    schema_version(&mut exclusive).await?;
+    migrator().run(&mut *exclusive).await.map_err(unfit)?;
+    exclusive.commit().await.map_err(classify)
+}
+
+/// Makes sure the schema is the one this code knows, where nothing may be written.
+pub(super) async fn check(connection: &mut SqliteConnection) -> Result<(), Error> {
+    match schema_version(connection).await? {
+        SCHEMA_VERSION => Ok(()),
+        found => Err(Error::Schema {
+            message: format!(
+                "the database has schema {found}, this version of annals needs {SCHEMA_VERSION}: open it once for writing"
+            ),
+            source: None,
+        }),
+    }
+}
+
+/// The newest migration the database has seen: 0 where there was none.
+async fn schema_version(connection: &mut SqliteConnection) -> Result<i64, Error> {
+    let found = sqlx::query(FIND_MIGRATIONS_TABLE).fetch_one(&mut *connection).await.map_err(classify)?;
+    if found.try_get::<i64, _>(0).map_err(classify)? == 0 {
+        return Ok(0);
+    }
+    let newest = sqlx::query(READ_SCHEMA).fetch_one(connection).await.map_err(classify)?;
+    match newest.try_get::<Option<i64>, _>(0).map_err(classify)?.unwrap_or(0) {
+        version if version > SCHEMA_VERSION => Err(Error::Schema {
+            message: format!(
+                "the database has schema {version}, this version of annals knows up to {SCHEMA_VERSION}: use a newer annals"
+            ),
+            source: None,
+        }),
+        version => Ok(version),
+    }
+}
+
+fn migrator() -> Migrator {
+    let migrations = MIGRATIONS.map(|(version, name, sql)| {
+        Migration::new(version, Cow::Borrowed(name), MigrationType::Simple, sql.into_sql_str(), false)
+    });
+    let mut migrator = Migrator::with_migrations(migrations.into());
+    migrator.dangerous_set_table_name(TABLE);
+    migrator
+}
+
+fn unfit(error: MigrateError) -> Error {
+    match error {
+        MigrateError::Execute(error) => classify(error),
+        MigrateError::VersionMismatch(version) => Error::Schema {
+            message: format!("migration {version} of this database is not the one that was released"),
+            source: Some(Arc::new(error)),
+        },
+        other => {
+            Error::Schema { message: "the database could not be migrated".to_owned(), source: Some(Arc::new(other)) }
+        }
+    }
+}

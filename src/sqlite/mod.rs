@@ -1,0 +1,23 @@
+//! The embedded store: one file, one writer, many readers.
+
+mod append;
+mod backend;
+mod classify;
+mod migrate;
+mod options;
+mod read;
+mod row;
+mod statement;
+mod store;
+mod work;
+
+pub use migrate::SCHEMA_VERSION;
+pub use options::{SqliteOptions, Synchronous};
+pub use store::SqliteStore;
+pub use work::SqliteWork;
+
+/// Lists every statement by its file's name, so that tests can prepare each on a migrated database.
+#[doc(hidden)]
+pub fn statements() -> Vec<(&'static str, String)> {
+    statement::all()
+}

@@ -1,0 +1,209 @@
+//! How to open a database.
+
+use std::{path::Path, str::FromStr, sync::Arc, time::Duration};
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+
+use super::{SqliteStore, classify::classify};
+use crate::store::{Clock, Error, Limits, SystemClock};
+
+/// Says when a commit counts as written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Synchronous {
+    /// When it is on the disk: survives a power failure. The default.
+    #[default]
+    Full,
+    /// When the operating system has it: survives a crash of the process; a power failure can lose the last commits.
+    Normal,
+}
+
+/// Holds the settings of a [`SqliteStore`].
+///
+/// ```
+/// # async fn example() -> Result<(), annals::Error> {
+/// use annals::{SqliteStore, Synchronous};
+///
+/// let store = SqliteStore::options().synchronous(Synchronous::Normal).readers(8).open("orders.db").await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct SqliteOptions {
+    pub(super) readers: u32,
+    pub(super) synchronous: Synchronous,
+    pub(super) busy_timeout: Duration,
+    pub(super) limits: Limits,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) pragmas: Vec<(String, String)>,
+}
+
+impl Default for SqliteOptions {
+    fn default() -> Self {
+        Self {
+            readers: 4,
+            synchronous: Synchronous::Full,
+            busy_timeout: Duration::from_secs(5),
+            limits: Limits::default(),
+            clock: Arc::new(SystemClock),
+            pragmas: Vec::new(),
+        }
+    }
+}
+
+impl SqliteOptions {
+    /// Sets how many connections read at once, beside the one that writes. Default: 4; at least 1.
+    #[must_use]
+    pub fn readers(mut self, connections: u32) -> Self {
+        self.readers = connections.max(1);
+        self
+    }
+
+    /// Sets when a commit counts as written. Default: [`Synchronous::Full`].
+    #[must_use]
+    pub const fn synchronous(mut self, synchronous: Synchronous) -> Self {
+        self.synchronous = synchronous;
+        self
+    }
+
+    /// Sets how long to wait for another process that writes, or for a free connection. Default: 5 seconds.
+    #[must_use]
+    pub const fn busy_timeout(mut self, timeout: Duration) -> Self {
+        self.busy_timeout = timeout;
+        self
+    }
+
+    /// Sets the bounds on what is written. See [`Limits`] for the defaults.
+    #[must_use]
+    pub const fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Sets the clock that `recorded_at` is taken from. Default: the machine's.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Sets a clock shared with others.
+    #[must_use]
+    pub fn shared_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Sets a [pragma](https://www.sqlite.org/pragma.html) on every connection, such as `cache_size` or
+    /// `max_page_count`. Name and value are taken as they stand: never from input.
+    #[must_use]
+    pub fn pragma(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.pragmas.push((name.into(), value.into()));
+        self
+    }
+
+    /// Opens a database file, and makes it where there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`]: the file cannot be opened; [`Error::Schema`]: it belongs to a newer version, or is not a
+    /// database of this crate; [`Error::Backend`]: it is damaged or cannot be written.
+    pub async fn open(self, path: impl AsRef<Path>) -> Result<SqliteStore, Error> {
+        let connect = SqliteConnectOptions::new().filename(path).create_if_missing(true);
+        SqliteStore::connect_with(connect, Place::File, self).await
+    }
+
+    /// Opens a database in memory. It is gone with the last clone of the store.
+    ///
+    /// There is one connection: a reader waits for the writer, and within an open
+    /// [`Work`](crate::Work) the store itself is out of reach.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Backend`]: SQLite could not start.
+    pub async fn open_in_memory(self) -> Result<SqliteStore, Error> {
+        SqliteStore::connect_with(SqliteConnectOptions::new().in_memory(true), Place::Memory, self).await
+    }
+
+    /// Opens the database of a URL: `sqlite:orders.db`, `sqlite:///var/lib/orders.db`, `sqlite::memory:`.
+    ///
+    /// The file is made where there is none. With `?mode=ro` it is only read: its schema has to be current, and
+    /// appends end in [`Error::Backend`] with [`Fault::ReadOnly`](crate::Fault::ReadOnly).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] where the URL is none of SQLite's; else as for [`open`](Self::open).
+    pub async fn connect(self, url: &str) -> Result<SqliteStore, Error> {
+        if !url.starts_with("sqlite:") {
+            return Err(Error::invalid("the URL of a SQLite database begins with sqlite:"));
+        }
+        let connect = SqliteConnectOptions::from_str(url)
+            .map_err(|error| Error::invalid(format!("not the URL of a SQLite database: {error}")))?;
+        match Place::of(url) {
+            Place::Memory => self.open_in_memory().await,
+            Place::File => SqliteStore::connect_with(connect.create_if_missing(true), Place::File, self).await,
+            Place::FileToRead => SqliteStore::connect_with(connect, Place::FileToRead, self).await,
+        }
+    }
+
+    /// Adds what every connection of this crate is set to.
+    pub(super) fn apply(&self, connect: SqliteConnectOptions, place: Place) -> SqliteConnectOptions {
+        let connect = connect
+            .busy_timeout(self.busy_timeout)
+            .synchronous(match self.synchronous {
+                Synchronous::Full => SqliteSynchronous::Full,
+                Synchronous::Normal => SqliteSynchronous::Normal,
+            })
+            .statement_cache_capacity(64);
+        let connect = match place {
+            Place::File => connect.journal_mode(SqliteJournalMode::Wal),
+            // Memory has no log to write ahead, and who only reads leaves the journal as it is.
+            Place::Memory | Place::FileToRead => connect,
+        };
+        self.pragmas.iter().fold(connect, |connect, (name, value)| connect.pragma(name.clone(), value.clone()))
+    }
+}
+
+/// Where a database is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Memory,
+    File,
+    FileToRead,
+}
+
+impl Place {
+    fn of(url: &str) -> Self {
+        let (database, query) = url.split_once('?').unwrap_or((url, ""));
+        let has = |wanted| query.split('&').any(|pair| pair == wanted);
+        if database.ends_with(":memory:") || has("mode=memory") {
+            Self::Memory
+        } else if has("mode=ro") {
+            Self::FileToRead
+        } else {
+            Self::File
+        }
+    }
+}
+
+/// Opens one connection, patiently: while another opener switches the file to WAL, SQLite answers BUSY at once.
+pub(super) async fn connect(
+    connect: &SqliteConnectOptions,
+    patience: Duration,
+) -> Result<sqlx::SqliteConnection, Error> {
+    use backon::Retryable as _;
+    use sqlx::ConnectOptions as _;
+
+    (|| connect.connect())
+        .retry(
+            backon::ExponentialBuilder::new()
+                .with_min_delay(Duration::from_millis(2))
+                .with_max_delay(Duration::from_millis(100))
+                .with_total_delay(Some(patience))
+                .with_jitter()
+                .without_max_times(),
+        )
+        .when(super::classify::is_busy)
+        .await
+        .map_err(classify)
+}

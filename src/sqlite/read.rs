@@ -1,0 +1,124 @@
+//! Streams, the log and receipts, read row by row.
+
+use chrono::{DateTime, Utc};
+use futures_util::TryStreamExt as _;
+use sqlx::SqliteConnection;
+use uuid::Uuid;
+
+use super::{
+    classify::classify,
+    row::{self, column},
+    statement::{READ_HEAD, READ_LOG, READ_RECEIPT, READ_STREAM, READ_STREAM_BACKWARD, READ_VERSION},
+};
+use crate::store::{
+    Direction, Error, IdempotencyKey, LogQuery, LogRead, Position, Receipt, StreamQuery, StreamRead, Trail, Visit,
+    from_column, to_column,
+};
+
+/// What LIMIT takes for "all".
+const NO_LIMIT: i64 = -1;
+
+pub(super) async fn stream(
+    connection: &mut SqliteConnection,
+    query: &StreamQuery,
+    now: DateTime<Utc>,
+    visit: Visit<'_>,
+) -> Result<StreamRead, Error> {
+    if let Some(key) = &query.receipt_of
+        && let Some(receipt) = receipt(connection, query.aggregate_id, key, now).await?
+    {
+        return Ok(StreamRead { version: version(connection, query.aggregate_id).await?, receipt: Some(receipt) });
+    }
+    // The version comes first where rows alone cannot tell it: rows above it are left out, so that a version is never
+    // newer than what was visited.
+    let known = if query.is_whole() { None } else { Some(version(connection, query.aggregate_id).await?) };
+    let last = stream_rows(connection, query, known, visit).await?;
+    Ok(StreamRead { version: known.unwrap_or(last), receipt: None })
+}
+
+/// Visits the rows and returns the sequence of the last one, 0 where there was none.
+async fn stream_rows(
+    connection: &mut SqliteConnection,
+    query: &StreamQuery,
+    version: Option<u64>,
+    visit: Visit<'_>,
+) -> Result<u64, Error> {
+    let sql = match query.direction {
+        Direction::Forward => READ_STREAM,
+        Direction::Backward => READ_STREAM_BACKWARD,
+    };
+    let mut rows = sqlx::query(sql)
+        .bind(query.aggregate_id)
+        .bind(to_column(query.from))
+        .bind(to_column(version.map_or(query.to, |version| version.min(query.to))))
+        .bind(query.event_types.as_deref().map(json_array))
+        .bind(query.limit.map_or(NO_LIMIT, to_column))
+        .fetch(connection);
+    let unbroken = query.direction == Direction::Forward && query.event_types.is_none();
+    let (mut trail, mut last) = (Trail::default(), 0);
+    while let Some(row) = rows.try_next().await.map_err(classify)? {
+        let event = row::event(&row)?;
+        if query.recorded_until.is_some_and(|until| event.recorded_at > until) {
+            break;
+        }
+        if unbroken {
+            trail.follow(&event)?;
+        }
+        last = event.sequence;
+        visit(event)?;
+    }
+    Ok(last)
+}
+
+pub(super) async fn log(
+    connection: &mut SqliteConnection,
+    query: &LogQuery,
+    visit: Visit<'_>,
+) -> Result<LogRead, Error> {
+    let head = head(connection).await?;
+    let mut rows = sqlx::query(READ_LOG)
+        .bind(to_column(query.after.get()))
+        .bind(to_column(head.get()))
+        .bind(query.selection.aggregate_types.as_deref().map(json_array))
+        .bind(query.selection.event_types.as_deref().map(json_array))
+        .bind(query.limit.map_or(NO_LIMIT, to_column))
+        .fetch(connection);
+    let (mut visited, mut last) = (0_u64, query.after);
+    while let Some(row) = rows.try_next().await.map_err(classify)? {
+        let event = row::event(&row)?;
+        (visited, last) = (visited + 1, event.position);
+        visit(event)?;
+    }
+    let is_full = query.limit.is_some_and(|limit| visited >= limit);
+    Ok(LogRead { position: if is_full { last } else { head.max(query.after) } })
+}
+
+pub(super) async fn receipt(
+    connection: &mut SqliteConnection,
+    aggregate_id: Uuid,
+    key: &IdempotencyKey,
+    now: DateTime<Utc>,
+) -> Result<Option<Receipt>, Error> {
+    let row = sqlx::query(READ_RECEIPT)
+        .bind(aggregate_id)
+        .bind(key.as_str())
+        .bind(now.timestamp_micros())
+        .fetch_optional(connection)
+        .await
+        .map_err(classify)?;
+    row.map_or(Ok(None), |row| row::receipt(&row))
+}
+
+pub(super) async fn head(connection: &mut SqliteConnection) -> Result<Position, Error> {
+    let row = sqlx::query(READ_HEAD).fetch_one(connection).await.map_err(classify)?;
+    Ok(row::position(column(&row, 0)?)?.unwrap_or(Position::START))
+}
+
+async fn version(connection: &mut SqliteConnection, aggregate_id: Uuid) -> Result<u64, Error> {
+    let row = sqlx::query(READ_VERSION).bind(aggregate_id).fetch_one(connection).await.map_err(classify)?;
+    from_column(column::<Option<i64>>(&row, 0)?.unwrap_or(0))
+}
+
+fn json_array(names: &[String]) -> String {
+    serde_json::Value::from(names).to_string()
+}

@@ -1,0 +1,99 @@
+//! The statements, one per file.
+
+use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr};
+
+pub(super) const FIND_MIGRATIONS_TABLE: &str = include_str!("sql/find_migrations_table.sql");
+pub(super) const INSERT_EVENT: &str = include_str!("sql/insert_event.sql");
+pub(super) const INSERT_RECEIPT: &str = include_str!("sql/insert_receipt.sql");
+pub(super) const READ_ATTEMPT: &str = include_str!("sql/read_attempt.sql");
+pub(super) const READ_HEAD: &str = include_str!("sql/read_head.sql");
+pub(super) const READ_LOG: &str = include_str!("sql/read_log.sql");
+pub(super) const READ_RECEIPT: &str = include_str!("sql/read_receipt.sql");
+pub(super) const READ_SCHEMA: &str = include_str!("sql/read_schema.sql");
+pub(super) const READ_STANDING: &str = include_str!("sql/read_standing.sql");
+pub(super) const READ_STREAM: &str = include_str!("sql/read_stream.sql");
+pub(super) const READ_STREAM_BACKWARD: &str = include_str!("sql/read_stream_backward.sql");
+pub(super) const READ_VERSION: &str = include_str!("sql/read_version.sql");
+
+/// Every statement by its file's name; the multi-row forms as well.
+pub(super) fn all() -> Vec<(&'static str, String)> {
+    let mut all: Vec<(&'static str, String)> = [
+        ("find_migrations_table", FIND_MIGRATIONS_TABLE),
+        ("read_attempt", READ_ATTEMPT),
+        ("read_head", READ_HEAD),
+        ("read_log", READ_LOG),
+        ("read_receipt", READ_RECEIPT),
+        ("read_schema", READ_SCHEMA),
+        ("read_standing", READ_STANDING),
+        ("read_stream", READ_STREAM),
+        ("read_stream_backward", READ_STREAM_BACKWARD),
+        ("read_version", READ_VERSION),
+    ]
+    .map(|(name, sql)| (name, sql.to_owned()))
+    .into();
+    for (name, sql) in [("insert_event", INSERT_EVENT), ("insert_receipt", INSERT_RECEIPT)] {
+        all.extend(ManyRows::of(sql).0.into_iter().map(|(_, sql)| (name, sql.as_str().to_owned())));
+    }
+    all
+}
+
+/// An INSERT of one row, also as an INSERT of a few fixed numbers of rows.
+///
+/// One statement for 64 rows costs a fraction of 64 statements; few sizes, so that each stays prepared.
+#[derive(Debug, Clone)]
+pub(super) struct ManyRows([(usize, SqlStr); 4]);
+
+impl ManyRows {
+    /// Repeats the VALUES row of `sql`, which ends with it.
+    pub(super) fn of(sql: &'static str) -> Self {
+        let (head, row) = sql.rsplit_once("VALUES").unwrap_or((sql, ""));
+        Self([64, 16, 4, 1].map(|rows| {
+            let values = vec![row.trim(); rows].join(", ");
+            // Safe: made of the text of a file in this crate alone, before any input is seen.
+            (rows, AssertSqlSafe(format!("{head}VALUES {values}")).into_sql_str())
+        }))
+    }
+
+    /// Splits rows into chunks, each with the statement of its size.
+    pub(super) fn chunks<'r, T>(&'r self, mut rows: &'r [T]) -> impl Iterator<Item = (SqlStr, &'r [T])> {
+        std::iter::from_fn(move || {
+            let (size, sql) = self.0.iter().find(|(size, _)| *size <= rows.len())?;
+            let (chunk, rest) = rows.split_at(*size);
+            rows = rest;
+            Some((sql.clone(), chunk))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{INSERT_EVENT, ManyRows, all};
+
+    #[test]
+    fn rows_are_split_into_the_largest_statements_that_fit() {
+        let many = ManyRows::of(INSERT_EVENT);
+        let rows = vec![(); 64 * 2 + 16 + 4 + 3];
+        let sizes: Vec<_> = many.chunks(&rows).map(|(_, chunk)| chunk.len()).collect();
+        assert_eq!(sizes, [64, 64, 16, 4, 1, 1, 1]);
+        for (sql, chunk) in many.chunks(&rows) {
+            assert_eq!(
+                sql.as_str().matches('?').count(),
+                INSERT_EVENT.matches("?,").count() * chunk.len() + chunk.len() + 11
+            );
+        }
+    }
+
+    #[test]
+    fn every_file_is_listed() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/sqlite/sql");
+        let mut files: Vec<_> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned())
+            .collect();
+        files.sort();
+        let mut listed: Vec<_> = all().into_iter().map(|(name, _)| name.to_owned()).collect();
+        listed.sort();
+        listed.dedup();
+        assert_eq!(files, listed);
+    }
+}

@@ -1,0 +1,125 @@
+//! The store itself: pools of connections behind the port.
+
+use std::{fmt, path::Path, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use sqlx::{
+    Connection as _,
+    sqlite::{SqliteConnectOptions, SqlitePoolOptions},
+};
+
+use super::{
+    backend::SqliteBackend,
+    classify::classify,
+    migrate,
+    options::{self, Place, SqliteOptions},
+    work::SqliteWork,
+};
+use crate::store::{Error, Front, Transactional, forward_event_store};
+
+/// Stores events in a SQLite database: a file of the application's own, or memory.
+///
+/// Write-ahead log, `synchronous=FULL`: what was acknowledged survives a crash and a power failure. One connection
+/// writes, with `BEGIN IMMEDIATE`; a pool of others reads meanwhile. Several processes may use one file.
+/// Tables are prefixed `annals_`, so the application's own tables can live beside them.
+///
+/// Clones share connections. Needs a tokio runtime with its timer.
+#[derive(Clone)]
+pub struct SqliteStore {
+    front: Arc<Front<SqliteBackend>>,
+}
+
+impl SqliteStore {
+    /// Opens a database file, and makes it where there is none.
+    ///
+    /// # Errors
+    ///
+    /// As for [`SqliteOptions::open`].
+    pub async fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::options().open(path).await
+    }
+
+    /// Opens a database in memory, gone with the last clone of the store.
+    ///
+    /// # Errors
+    ///
+    /// As for [`SqliteOptions::open_in_memory`].
+    pub async fn open_in_memory() -> Result<Self, Error> {
+        Self::options().open_in_memory().await
+    }
+
+    /// Opens the database of a URL such as `sqlite:orders.db`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`SqliteOptions::connect`].
+    pub async fn connect(url: &str) -> Result<Self, Error> {
+        Self::options().connect(url).await
+    }
+
+    /// The settings to open a database with, all at their defaults.
+    #[must_use]
+    pub fn options() -> SqliteOptions {
+        SqliteOptions::default()
+    }
+
+    pub(super) async fn connect_with(
+        connect: SqliteConnectOptions,
+        place: Place,
+        options: SqliteOptions,
+    ) -> Result<Self, Error> {
+        let connect = options.apply(connect, place);
+        let writer = pool(1, &options).connect_lazy_with(connect.clone());
+        let backend = match place {
+            Place::Memory => {
+                migrate::migrate(&mut *writer.acquire().await.map_err(classify)?).await?;
+                SqliteBackend::new(writer.clone(), writer, &options)
+            }
+            Place::File | Place::FileToRead => {
+                let mut first = options::connect(&connect, options.busy_timeout).await?;
+                match place {
+                    Place::FileToRead => migrate::check(&mut first).await?,
+                    Place::File | Place::Memory => migrate::migrate(&mut first).await?,
+                }
+                first.close().await.map_err(classify)?;
+                let readers = pool(options.readers, &options).connect_lazy_with(connect);
+                SqliteBackend::new(writer, readers, &options)
+            }
+        };
+        Ok(Self { front: Arc::new(Front::new(backend, options.limits)) })
+    }
+
+    /// Closes all connections, after what is under way has ended. Calls made later end in [`Error::Unavailable`].
+    pub async fn close(&self) {
+        let backend = self.front.backend();
+        backend.readers.close().await;
+        backend.writer.close().await;
+    }
+}
+
+/// A pool whose connections stay: an embedded database has no reason to let them go.
+fn pool(connections: u32, options: &SqliteOptions) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(options.busy_timeout.max(Duration::from_millis(1)))
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+}
+
+forward_event_store!([] SqliteStore, self => self.front);
+
+#[async_trait]
+impl Transactional for SqliteStore {
+    type Work = SqliteWork;
+
+    async fn begin(&self) -> Result<SqliteWork, Error> {
+        SqliteWork::begin(self.front.backend()).await
+    }
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteStore").field("limits", self.front.limits()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,83 @@
+//! Bounds on everything that comes in.
+
+use super::{Append, Error};
+use crate::domain::is_valid_type_name;
+
+/// Bounds what a store takes. Checked before anything is sent to the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The most bytes of an event's payload. Default: 1 MiB.
+    pub event_bytes: usize,
+    /// The most bytes of an append's metadata as JSON. Default: 64 KiB.
+    pub metadata_bytes: usize,
+    /// The most events of one append. Default: 500.
+    pub append_events: usize,
+    /// The most bytes of one append's payloads. Default: 4 MiB.
+    pub append_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { event_bytes: 1 << 20, metadata_bytes: 64 << 10, append_events: 500, append_bytes: 4 << 20 }
+    }
+}
+
+/// The most bytes of an event's type.
+const EVENT_TYPE_BYTES: usize = 255;
+
+impl Limits {
+    /// Checks an append against the bounds.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`], naming the bound: nothing was sent, mend the call.
+    pub fn check(&self, append: &Append) -> Result<(), Error> {
+        if !is_valid_type_name(&append.aggregate_type) {
+            return Err(Error::invalid(format!(
+                "an aggregate type is kebab-case, 1 to 64 bytes: {:?} is not",
+                shortened(&append.aggregate_type)
+            )));
+        }
+        if append.events.is_empty() && append.key.is_none() {
+            return Err(Error::invalid("an append has events, or a key under which to remember that it has none"));
+        }
+        bounded("events in an append", append.events.len(), self.append_events)?;
+        let mut bytes = 0_usize;
+        for event in append.events.iter() {
+            check_event_type(&event.event_type)?;
+            if event.schema_version == 0 || i32::try_from(event.schema_version).is_err() {
+                return Err(Error::invalid("a schema version is at least 1 and fits 31 bits"));
+            }
+            bounded("bytes in a payload", event.payload.len(), self.event_bytes)?;
+            bytes = bytes.saturating_add(event.payload.len());
+        }
+        bounded("bytes in an append's payloads", bytes, self.append_bytes)?;
+        match &append.key {
+            Some(request) if request.keep_for.is_some_and(|time| time.is_zero()) => {
+                Err(Error::invalid("a receipt that is kept for no time protects nothing"))
+            }
+            _ => bounded("bytes in an append's metadata", append.metadata.to_json()?.len(), self.metadata_bytes),
+        }
+    }
+}
+
+fn bounded(what: &str, found: usize, most: usize) -> Result<(), Error> {
+    if found > most {
+        return Err(Error::invalid(format!("too many {what}: {found}, at most {most}")));
+    }
+    Ok(())
+}
+
+fn check_event_type(name: &str) -> Result<(), Error> {
+    if name.is_empty() || name.len() > EVENT_TYPE_BYTES || name.chars().any(char::is_control) {
+        return Err(Error::invalid(format!(
+            "an event type has 1 to {EVENT_TYPE_BYTES} bytes and no control characters: {:?} does not",
+            shortened(name)
+        )));
+    }
+    Ok(())
+}
+
+fn shortened(name: &str) -> String {
+    name.chars().take(80).collect()
+}

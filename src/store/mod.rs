@@ -1,0 +1,43 @@
+//! The port: plain values, and one object-safe trait per role.
+//!
+//! [`EventStore`] is what callers see; [`Backend`] is what a database implements; [`Front`] stands between the two.
+
+mod append;
+mod canonical_json;
+mod checksum;
+mod clock;
+mod error;
+mod event;
+mod fingerprint;
+mod front;
+mod key;
+mod limits;
+mod metadata;
+mod port;
+mod query;
+mod receipt;
+pub(crate) mod telemetry;
+mod version;
+mod work;
+
+pub use append::{Append, Appended};
+pub use canonical_json::{CanonicalJsonError, canonical_json};
+#[cfg(feature = "sqlite")]
+pub(crate) use checksum::Trail;
+pub use checksum::event_checksum;
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use error::{AggregateName, Error, Fault};
+pub use event::{EventRef, NewEvent, RecordedEvent};
+pub use fingerprint::Fingerprint;
+pub use front::Front;
+pub use key::IdempotencyKey;
+pub use limits::Limits;
+pub use metadata::Metadata;
+#[cfg(feature = "sqlite")]
+pub(crate) use port::forward_event_store;
+pub use port::{Backend, EventStore, EventStoreExt, Visit};
+pub use query::{Direction, LogQuery, LogRead, Selection, StreamQuery, StreamRead};
+pub use receipt::{NewReceipt, Receipt, ReceiptOutcome};
+pub use version::{ExpectedVersion, Position};
+pub(crate) use version::{from_column, to_column};
+pub use work::{Transactional, Work};

@@ -1,0 +1,105 @@
+//! Spans, log lines and metrics, in one place; nothing where the features are off.
+//!
+//! Never a payload, a key or an id in a label. Names follow OpenTelemetry's database conventions where they have one.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::{Append, Appended, Error, Position};
+
+/// Counts a batch that was sent to the database.
+#[cfg_attr(not(feature = "metrics"), expect(unused_variables, reason = "without metrics there is nothing to count"))]
+pub(crate) fn batch_written(batch: &[Append], answers: &[Result<Appended, Error>], took: Duration) {
+    #[cfg(feature = "metrics")]
+    {
+        let mut events = 0_u64;
+        for (append, answer) in batch.iter().zip(answers) {
+            match answer {
+                Ok(appended) if !appended.replayed => events += append.events.len() as u64,
+                Err(Error::Conflict { .. }) => metrics::counter!("annals_append_conflicts_total").increment(1),
+                _ => {}
+            }
+        }
+        if !batch.is_empty() {
+            metrics::counter!("annals_events_appended_total").increment(events);
+            metrics::histogram!("annals_append_duration_seconds").record(took.as_secs_f64());
+        }
+    }
+}
+
+/// A command has its id: every attempt of it bears the same.
+#[cfg_attr(not(feature = "tracing"), expect(unused_variables, reason = "without tracing nobody listens"))]
+pub(crate) fn command_begun(command_id: Uuid) {
+    #[cfg(feature = "tracing")]
+    tracing::Span::current().record("annals.command_id", tracing::field::display(command_id));
+}
+
+/// A command was accepted, now or earlier.
+#[cfg_attr(not(feature = "tracing"), expect(unused_variables, reason = "without tracing nobody listens"))]
+pub(crate) fn command_executed(position: Option<Position>, replayed: bool) {
+    #[cfg(feature = "tracing")]
+    {
+        let span = tracing::Span::current();
+        span.record("annals.replayed", replayed);
+        position.map(|position| span.record("annals.position", position.get()));
+    }
+    count_command(if replayed { "replayed" } else { "executed" });
+}
+
+/// The domain said no, now or earlier.
+#[cfg_attr(not(feature = "tracing"), expect(unused_variables, reason = "without tracing nobody listens"))]
+pub(crate) fn command_rejected(replayed: bool) {
+    #[cfg(feature = "tracing")]
+    tracing::Span::current().record("annals.replayed", replayed);
+    count_command("rejected");
+}
+
+/// The store could not carry a command out.
+pub(crate) fn command_failed(error: &Error) {
+    #[cfg(feature = "tracing")]
+    tracing::Span::current().record("error.type", error_type(error));
+    count_command(if error.is_conflict() { "conflict" } else { "failed" });
+}
+
+#[cfg_attr(not(feature = "metrics"), expect(unused_variables, reason = "without metrics there is nothing to count"))]
+fn count_command(outcome: &'static str) {
+    #[cfg(feature = "metrics")]
+    metrics::counter!("annals_commands_total", "outcome" => outcome).increment(1);
+}
+
+/// A step that will be taken again: after a conflict, a lost reply, a database that was busy.
+#[cfg_attr(not(feature = "tracing"), expect(unused_variables, reason = "without tracing nobody listens"))]
+pub(crate) fn retry(what: &'static str, attempt: u32, delay: Duration, error: &Error) {
+    #[cfg(feature = "tracing")]
+    tracing::info!(
+        attempt,
+        delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX),
+        error.type = error_type(error),
+        error = %error,
+        "{what}: trying again"
+    );
+}
+
+/// A step that is given up.
+#[cfg_attr(not(feature = "tracing"), expect(unused_variables, reason = "without tracing nobody listens"))]
+pub(crate) fn gave_up(what: &'static str, attempts: u32, error: &Error) {
+    #[cfg(feature = "tracing")]
+    tracing::warn!(attempts, error.type = error_type(error), error = %error, "{what}: gave up");
+}
+
+/// The kind of an error, as a label.
+#[cfg(feature = "tracing")]
+pub(crate) const fn error_type(error: &Error) -> &'static str {
+    match error {
+        Error::Conflict { .. } => "conflict",
+        Error::KeyReused { .. } => "key_reused",
+        Error::Contention { .. } => "contention",
+        Error::Unavailable { .. } => "unavailable",
+        Error::OutcomeUnknown { .. } => "outcome_unknown",
+        Error::Codec { .. } => "codec",
+        Error::Invalid { .. } => "invalid",
+        Error::Schema { .. } => "schema",
+        Error::Backend { .. } => "backend",
+    }
+}

@@ -1,0 +1,4 @@
+//! The integration tests, in one binary.
+#![allow(missing_docs, unreachable_pub, reason = "tests are not an interface")]
+
+mod smoke;
