@@ -132,10 +132,10 @@ impl Writer {
                     .bind(request.append.aggregate_id)
                     .bind(to_column(row.granted.first_sequence + offset))
                     .bind(request.append.aggregate_type.as_ref())
-                    .bind(event.event_type.as_ref())
-                    .bind(event.schema_version)
+                    .bind(event.event_type())
+                    .bind(event.schema_version())
                     .bind(request.append.command_id)
-                    .bind(event.payload.as_ref())
+                    .bind(event.payload())
                     .bind(request.metadata.as_str())
                     .bind(row.checksum.cast_signed())
                     .bind(self.now.timestamp_micros());

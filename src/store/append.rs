@@ -32,22 +32,33 @@ use crate::domain::{Aggregate, Id};
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Append {
-    pub(crate) aggregate_type: Cow<'static, str>,
-    pub(crate) aggregate_id: Uuid,
-    pub(crate) command_id: Uuid,
-    pub(crate) expected: ExpectedVersion,
-    pub(crate) events: Arc<Vec<NewEvent>>,
-    pub(crate) metadata: Metadata,
-    pub(crate) key: Option<KeyRequest>,
-    pub(crate) outcome: ReceiptOutcome,
+    /// The kind of aggregate, kebab-case.
+    pub aggregate_type: Cow<'static, str>,
+    /// The aggregate.
+    pub aggregate_id: Uuid,
+    /// What this append is known by.
+    pub command_id: Uuid,
+    /// What is expected of the aggregate.
+    pub expected: ExpectedVersion,
+    /// The events, in their order.
+    pub events: Arc<Vec<NewEvent>>,
+    /// Kept beside each event.
+    pub metadata: Metadata,
+    /// The client's key, and what goes with it.
+    pub key: Option<KeyRequest>,
+    /// How the request ends: events, or a rejection instead.
+    pub outcome: ReceiptOutcome,
 }
 
-/// The client's key and what goes with it.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct KeyRequest {
-    pub(crate) key: IdempotencyKey,
-    pub(crate) fingerprint: Option<Fingerprint>,
-    pub(crate) keep_for: Option<Duration>,
+/// Holds a client's key and what goes with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyRequest {
+    /// The client's key.
+    pub key: IdempotencyKey,
+    /// What tells the request from another; `None`: the events and their metadata.
+    pub fingerprint: Option<Fingerprint>,
+    /// How long the receipt is kept; `None`: for ever.
+    pub keep_for: Option<Duration>,
 }
 
 impl Append {
@@ -137,8 +148,9 @@ impl Append {
         self
     }
 
-    /// Records a rejection instead of events, decided at the expected version.
-    pub(crate) fn rejected(mut self, rejection: Arc<str>) -> Self {
+    /// Records a rejection, as JSON, instead of events: under a key, and only where the expectation holds.
+    #[must_use]
+    pub fn rejected(mut self, rejection: Arc<str>) -> Self {
         self.outcome = ReceiptOutcome::Rejected { rejection };
         self
     }
@@ -152,8 +164,9 @@ impl Append {
     /// The receipt this append leaves.
     ///
     /// A client's key asks for one. So does an append that names no version: its command id could not be found again
-    /// among the events that may have been recorded since.
-    pub(crate) fn receipt(&self, metadata: &str) -> Option<NewReceipt> {
+    /// among the events that may have been recorded since. `metadata` is the append's own, as it is stored.
+    #[must_use]
+    pub fn receipt(&self, metadata: &str) -> Option<NewReceipt> {
         let (key, fingerprint, keep_for) = match &self.key {
             Some(request) => (request.key.clone(), request.fingerprint, request.keep_for),
             None if self.expected.named().is_none() => (IdempotencyKey::of_command(self.command_id), None, None),
@@ -164,7 +177,7 @@ impl Append {
     }
 
     /// The checksums of its events, given the metadata as it is stored.
-    pub(crate) fn checksums<'a>(&'a self, metadata: &'a str) -> impl Iterator<Item = u64> + 'a {
+    pub fn checksums<'a>(&'a self, metadata: &'a str) -> impl Iterator<Item = u64> + 'a {
         (0..).zip(self.events.iter()).map(move |(index, event)| {
             let shape = (event.event_type.as_ref(), event.schema_version);
             event_checksum(self.aggregate_id, self.command_id, index, shape, &event.payload, metadata)

@@ -39,7 +39,7 @@ pub fn event_checksum(
 /// An event's checksum holds its place within its append. That is known from the stream's first event on, and again
 /// after the first change of append where the read began in the middle.
 #[derive(Debug, Default)]
-pub(crate) struct Trail {
+pub struct Trail {
     last: Option<Step>,
 }
 
@@ -52,7 +52,11 @@ struct Step {
 
 impl Trail {
     /// Checks the next event of the stream.
-    pub(crate) fn follow(&mut self, event: &EventRef<'_>) -> Result<(), Error> {
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Backend`] with [`Fault::Corrupt`](super::Fault::Corrupt), naming the event.
+    pub fn follow(&mut self, event: &EventRef<'_>) -> Result<(), Error> {
         let index = match &self.last {
             Some(last) if last.sequence + 1 != event.sequence => {
                 let aggregate = AggregateName::new(event.aggregate_type, event.aggregate_id);

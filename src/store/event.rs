@@ -12,9 +12,9 @@ use crate::domain::{Upcasters, decode_event, encode_event};
 /// Holds an event that is to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewEvent {
-    pub(crate) event_type: Cow<'static, str>,
-    pub(crate) schema_version: u32,
-    pub(crate) payload: Arc<str>,
+    pub(super) event_type: Cow<'static, str>,
+    pub(super) schema_version: u32,
+    pub(super) payload: Arc<str>,
 }
 
 impl NewEvent {
@@ -56,7 +56,7 @@ impl NewEvent {
 
     /// Sets the schema version of the payload, from 1.
     #[must_use]
-    pub const fn schema_version(mut self, schema_version: u32) -> Self {
+    pub const fn in_schema_version(mut self, schema_version: u32) -> Self {
         self.schema_version = schema_version;
         self
     }
@@ -65,6 +65,12 @@ impl NewEvent {
     #[must_use]
     pub fn event_type(&self) -> &str {
         &self.event_type
+    }
+
+    /// The shape of the payload.
+    #[must_use]
+    pub const fn schema_version(&self) -> u32 {
+        self.schema_version
     }
 
     /// The payload: JSON.

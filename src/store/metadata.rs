@@ -86,12 +86,20 @@ impl Metadata {
     }
 
     /// Writes the metadata as it is stored.
-    pub(crate) fn to_json(&self) -> Result<String, Error> {
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Codec`] where it cannot be written as JSON.
+    pub fn to_json(&self) -> Result<String, Error> {
         serde_json::to_string(self).map_err(|source| Error::codec("metadata cannot be written", source))
     }
 
     /// Reads stored metadata.
-    pub(crate) fn from_json(json: &str) -> Result<Self, Error> {
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Codec`] where the text is not metadata.
+    pub fn from_json(json: &str) -> Result<Self, Error> {
         serde_json::from_str(json).map_err(|source| Error::codec("stored metadata cannot be read", source))
     }
 }

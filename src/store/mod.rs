@@ -20,11 +20,9 @@ pub(crate) mod telemetry;
 mod version;
 mod work;
 
-pub use append::{Append, Appended};
+pub use append::{Append, Appended, KeyRequest};
 pub use canonical_json::{CanonicalJsonError, canonical_json};
-#[cfg(feature = "sqlite")]
-pub(crate) use checksum::Trail;
-pub use checksum::event_checksum;
+pub use checksum::{Trail, event_checksum};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::{AggregateName, Error, Fault};
 pub use event::{EventRef, NewEvent, RecordedEvent};
@@ -39,5 +37,6 @@ pub use port::{Backend, EventStore, EventStoreExt, Visit};
 pub use query::{Direction, LogQuery, LogRead, Selection, StreamQuery, StreamRead};
 pub use receipt::{NewReceipt, Receipt, ReceiptOutcome};
 pub use version::{ExpectedVersion, Position};
+#[cfg(feature = "sqlite")]
 pub(crate) use version::{from_column, to_column};
 pub use work::{Transactional, Work};

@@ -18,14 +18,22 @@ pub enum Direction {
 /// Asks for events of one aggregate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamQuery {
-    pub(crate) aggregate_id: Uuid,
-    pub(crate) direction: Direction,
-    pub(crate) from: u64,
-    pub(crate) to: u64,
-    pub(crate) recorded_until: Option<DateTime<Utc>>,
-    pub(crate) event_types: Option<Vec<String>>,
-    pub(crate) limit: Option<u64>,
-    pub(crate) receipt_of: Option<IdempotencyKey>,
+    /// The aggregate.
+    pub aggregate_id: Uuid,
+    /// Which way to read.
+    pub direction: Direction,
+    /// The least sequence; 1 and 0 both mean the first.
+    pub from: u64,
+    /// The greatest sequence.
+    pub to: u64,
+    /// Stop before the first event recorded after this time.
+    pub recorded_until: Option<DateTime<Utc>>,
+    /// Events of these types only; `None`: all.
+    pub event_types: Option<Vec<String>>,
+    /// The most events; `None`: no bound.
+    pub limit: Option<u64>,
+    /// The key whose receipt is asked for first.
+    pub receipt_of: Option<IdempotencyKey>,
 }
 
 impl StreamQuery {
@@ -94,7 +102,8 @@ impl StreamQuery {
     }
 
     /// Asks for every event, so that the last one read tells the version.
-    pub(crate) fn is_whole(&self) -> bool {
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
         *self == Self { receipt_of: self.receipt_of.clone(), ..Self::of(self.aggregate_id) }
     }
 }
@@ -113,8 +122,10 @@ pub struct StreamRead {
 /// An event is chosen where its aggregate type *and* its event type are; a kind that was not named leaves all in.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Selection {
-    pub(crate) aggregate_types: Option<Vec<String>>,
-    pub(crate) event_types: Option<Vec<String>>,
+    /// Events of these kinds of aggregates; `None`: all.
+    pub aggregate_types: Option<Vec<String>>,
+    /// Events of these types; `None`: all.
+    pub event_types: Option<Vec<String>>,
 }
 
 impl Selection {
@@ -142,9 +153,12 @@ impl Selection {
 /// Asks for events of the global log, in the order of their positions.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LogQuery {
-    pub(crate) after: Position,
-    pub(crate) selection: Selection,
-    pub(crate) limit: Option<u64>,
+    /// Events after this position.
+    pub after: Position,
+    /// Which of them.
+    pub selection: Selection,
+    /// The most events; `None`: no bound.
+    pub limit: Option<u64>,
 }
 
 impl LogQuery {
