@@ -156,31 +156,38 @@ impl Error {
         matches!(self, Self::OutcomeUnknown { .. })
     }
 
-    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+    /// Makes an [`Invalid`](Self::Invalid).
+    pub fn invalid(message: impl Into<String>) -> Self {
         Self::Invalid { message: message.into() }
     }
 
-    pub(crate) fn corrupt(detail: impl Into<String>) -> Self {
+    /// Makes a [`Backend`](Self::Backend) with [`Fault::Corrupt`].
+    pub fn corrupt(detail: impl Into<String>) -> Self {
         Self::Backend { fault: Fault::Corrupt, detail: Some(detail.into()), source: None }
     }
 
-    pub(crate) fn backend(fault: Fault, source: impl StdError + Send + Sync + 'static) -> Self {
+    /// Makes a [`Backend`](Self::Backend) from what the driver said.
+    pub fn backend(fault: Fault, source: impl StdError + Send + Sync + 'static) -> Self {
         Self::Backend { fault, detail: None, source: Some(Arc::new(source)) }
     }
 
-    pub(crate) fn codec(context: impl Into<String>, source: impl StdError + Send + Sync + 'static) -> Self {
+    /// Makes a [`Codec`](Self::Codec).
+    pub fn codec(context: impl Into<String>, source: impl StdError + Send + Sync + 'static) -> Self {
         Self::Codec { context: context.into(), source: Arc::new(source) }
     }
 
-    pub(crate) fn contention(source: impl StdError + Send + Sync + 'static) -> Self {
+    /// Makes a [`Contention`](Self::Contention).
+    pub fn contention(source: impl StdError + Send + Sync + 'static) -> Self {
         Self::Contention { source: Some(Arc::new(source)) }
     }
 
-    pub(crate) fn unavailable(source: impl StdError + Send + Sync + 'static) -> Self {
+    /// Makes an [`Unavailable`](Self::Unavailable).
+    pub fn unavailable(source: impl StdError + Send + Sync + 'static) -> Self {
         Self::Unavailable { source: Some(Arc::new(source)) }
     }
 
-    pub(crate) fn outcome_unknown(source: impl StdError + Send + Sync + 'static) -> Self {
+    /// Makes an [`OutcomeUnknown`](Self::OutcomeUnknown).
+    pub fn outcome_unknown(source: impl StdError + Send + Sync + 'static) -> Self {
         Self::OutcomeUnknown { source: Some(Arc::new(source)) }
     }
 }
