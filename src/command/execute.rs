@@ -123,13 +123,17 @@ impl<'a, A: Aggregate> Execute<'a, A> {
         let mut attempts = self.repository.retry.begin("command");
         loop {
             match self.attempt(keyed.as_ref(), command_id, &mut attempts).await {
-                // Of a pinned version only the caller knows what to do now.
-                Err(ExecuteError::Store(error)) if error.is_conflict() && self.expected.named().is_none() => {
-                    attempts.pause_after(error).await?;
-                }
-                Err(ExecuteError::Store(error)) if error.is_retryable() => attempts.pause_after(error).await?,
+                Err(ExecuteError::Store(error)) if self.can_decide_again(&error) => attempts.pause_after(error).await?,
                 ended => return ended,
             }
+        }
+    }
+
+    /// A conflict is met by deciding again, unless the caller pinned what no longer holds: then only they know.
+    fn can_decide_again(&self, error: &Error) -> bool {
+        match error {
+            Error::Conflict { actual, .. } => self.expected.holds_at(*actual),
+            error => error.is_retryable(),
         }
     }
 

@@ -20,10 +20,11 @@ use super::{Aggregate, is_valid_type_name};
 /// ```
 /// # use annals::{Aggregate, Id};
 /// # #[derive(Default)] struct Order;
+/// # #[derive(Debug, serde::Serialize, serde::Deserialize, thiserror::Error)] #[error("no")] struct No;
 /// # impl Aggregate for Order {
 /// #     const TYPE: &'static str = "order";
-/// #     type Command = (); type Event = (); type Rejection = std::fmt::Error2;
-/// #     fn decide(&self, _: &()) -> Result<Vec<()>, Self::Rejection> { Ok(vec![]) }
+/// #     type Command = (); type Event = (); type Rejection = No;
+/// #     fn decide(&self, _: &()) -> Result<Vec<()>, No> { Ok(vec![]) }
 /// #     fn evolve(&mut self, _: &()) {}
 /// # }
 /// let invoice = Id::<Order>::natural("537434");
