@@ -94,9 +94,15 @@ impl<A: Aggregate> Repository<A> {
     ///
     /// As for [`load`](Self::load).
     pub async fn replay(&self, id: Id<A>, mut visit: impl FnMut(Step<'_, A>) + Send) -> Result<Loaded<A>, Error> {
-        let query = StreamQuery::of(id);
-        let (loaded, _) = self.fold_with(&query, |stored, event, state| visit(Step { stored, event, state })).await?;
-        Ok(loaded)
+        let mut fold = Fold::new(&self.upcasters);
+        self.store
+            .read_stream(&StreamQuery::of(id), &mut |stored| {
+                let event = fold.step(stored)?;
+                visit(Step { stored, event: &event, state: &fold.loaded.state });
+                Ok(())
+            })
+            .await?;
+        Ok(fold.loaded)
     }
 
     /// Runs a command: loads, decides, appends, and retries what can be retried safely. Await what it returns.
@@ -130,36 +136,34 @@ impl<A: Aggregate> Repository<A> {
             .map_err(|source| Error::codec(format!("a stored rejection of {} cannot be read", A::TYPE), source))
     }
 
-    /// Folds what a query reads.
-    pub(super) async fn fold(&self, query: &StreamQuery) -> Result<(Loaded<A>, StreamRead), Error> {
-        self.fold_with(query, |_, _, _| ()).await
+    async fn fold(&self, query: &StreamQuery) -> Result<(Loaded<A>, StreamRead), Error> {
+        let mut fold = Fold::new(&self.upcasters);
+        let read = self.store.read_stream(query, &mut |stored| fold.step(stored).map(drop)).await?;
+        Ok((fold.loaded, read))
+    }
+}
+
+/// Folds stored events into a state, one by one.
+pub(super) struct Fold<'u, A> {
+    pub(super) loaded: Loaded<A>,
+    upcasters: &'u Upcasters,
+}
+
+impl<'u, A: Aggregate> Fold<'u, A> {
+    pub(super) fn new(upcasters: &'u Upcasters) -> Self {
+        Self { loaded: Loaded { state: A::default(), version: 0 }, upcasters }
     }
 
-    async fn fold_with(
-        &self,
-        query: &StreamQuery,
-        mut after: impl FnMut(EventRef<'_>, &A::Event, &A) + Send,
-    ) -> Result<(Loaded<A>, StreamRead), Error> {
-        let mut loaded = Loaded { state: A::default(), version: 0 };
-        let read = self
-            .store
-            .read_stream(query, &mut |stored| {
-                if stored.aggregate_type != A::TYPE {
-                    return Err(Error::invalid(format!(
-                        "aggregate {} is of type {}, not {}",
-                        stored.aggregate_id,
-                        stored.aggregate_type,
-                        A::TYPE
-                    )));
-                }
-                let event = stored.decode(&self.upcasters)?;
-                loaded.state.evolve(&event);
-                loaded.version = stored.sequence;
-                after(stored, &event, &loaded.state);
-                Ok(())
-            })
-            .await?;
-        Ok((loaded, read))
+    /// Decodes the next event, folds it and returns it.
+    pub(super) fn step(&mut self, stored: EventRef<'_>) -> Result<A::Event, Error> {
+        if stored.aggregate_type != A::TYPE {
+            let (id, found) = (stored.aggregate_id, stored.aggregate_type);
+            return Err(Error::invalid(format!("aggregate {id} is of type {found}, not {}", A::TYPE)));
+        }
+        let event = stored.decode(self.upcasters)?;
+        self.loaded.state.evolve(&event);
+        self.loaded.version = stored.sequence;
+        Ok(event)
     }
 }
 

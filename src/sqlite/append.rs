@@ -49,6 +49,11 @@ impl Writer {
         Self { inserts, now }
     }
 
+    /// The time that everything is written with.
+    pub(super) const fn now(&self) -> DateTime<Utc> {
+        self.now
+    }
+
     /// Writes a batch. An error means that the transaction has to be given up.
     pub(super) async fn write(
         &self,

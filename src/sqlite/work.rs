@@ -5,8 +5,8 @@ use std::fmt;
 use async_trait::async_trait;
 use sqlx::{Sqlite, SqliteConnection, Transaction};
 
-use super::{append::Writer, backend::SqliteBackend, classify::classify_commit};
-use crate::store::{Append, Appended, Error, Limits, Work};
+use super::{append::Writer, backend::SqliteBackend, classify::classify_commit, read};
+use crate::store::{Append, Appended, Error, Limits, StreamQuery, StreamRead, Visit, Work};
 
 /// Holds an open transaction on a SQLite database, and the database's one writer with it.
 pub struct SqliteWork {
@@ -30,6 +30,10 @@ impl Work for SqliteWork {
         self.limits.check(append)?;
         let mut answers = self.writer.write(&mut self.transaction, std::slice::from_ref(append)).await?;
         answers.pop().unwrap_or(Err(Error::OutcomeUnknown { source: None }))
+    }
+
+    async fn read_stream(&mut self, query: &StreamQuery, visit: Visit<'_>) -> Result<StreamRead, Error> {
+        read::stream(&mut self.transaction, query, self.writer.now(), visit).await
     }
 
     fn connection(&mut self) -> &mut SqliteConnection {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 
-use super::{Append, Appended, Error, EventStore};
+use super::{Append, Appended, Error, EventStore, StreamQuery, StreamRead, Visit};
 
 /// Begins transactions that also take the application's own SQL.
 #[async_trait]
@@ -45,6 +45,13 @@ pub trait Work: fmt::Debug + Send {
     /// As for [`EventStore::append`]. After [`Error::Invalid`], [`Error::Conflict`] and [`Error::KeyReused`] the
     /// transaction goes on, without the append; after any other it can only be dropped.
     async fn append(&mut self, append: &Append) -> Result<Appended, Error>;
+
+    /// Visits events of one aggregate as this transaction sees them: its own appends included.
+    ///
+    /// # Errors
+    ///
+    /// As for [`EventStore::read_stream`].
+    async fn read_stream(&mut self, query: &StreamQuery, visit: Visit<'_>) -> Result<StreamRead, Error>;
 
     /// The connection, for the application's own SQL. Begin and end no transaction on it.
     fn connection(&mut self) -> &mut Self::Connection;

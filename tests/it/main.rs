@@ -2,3 +2,4 @@
 #![allow(missing_docs, unreachable_pub, reason = "tests are not an interface")]
 
 mod smoke;
+mod work;
