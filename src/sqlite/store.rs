@@ -91,6 +91,7 @@ impl SqliteStore {
 
     /// Closes all connections, after what is under way has ended. Calls made later end in [`Error::Unavailable`].
     pub async fn close(&self) {
+        self.front.close().await;
         let backend = self.front.backend();
         backend.readers.close().await;
         backend.writer.close().await;

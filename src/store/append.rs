@@ -161,6 +161,12 @@ impl Append {
         AggregateName::new(&self.aggregate_type, self.aggregate_id)
     }
 
+    /// The bytes of its payloads.
+    #[must_use]
+    pub fn payload_bytes(&self) -> usize {
+        self.events.iter().map(|event| event.payload.len()).fold(0, usize::saturating_add)
+    }
+
     /// The receipt this append leaves.
     ///
     /// A client's key asks for one. So does an append that names no version: its command id could not be found again

@@ -12,7 +12,7 @@ pub struct Limits {
     pub metadata_bytes: usize,
     /// The most events of one append. Default: 500.
     pub append_events: usize,
-    /// The most bytes of one append's payloads. Default: 4 MiB.
+    /// The most bytes of one append's payloads, and of the appends that share a commit. Default: 4 MiB.
     pub append_bytes: usize,
 }
 
@@ -42,16 +42,14 @@ impl Limits {
             return Err(Error::invalid("an append has events, or a key under which to remember that it has none"));
         }
         bounded("events in an append", append.events.len(), self.append_events)?;
-        let mut bytes = 0_usize;
         for event in append.events.iter() {
             check_event_type(&event.event_type)?;
             if event.schema_version == 0 || i32::try_from(event.schema_version).is_err() {
                 return Err(Error::invalid("a schema version is at least 1 and fits 31 bits"));
             }
             bounded("bytes in a payload", event.payload.len(), self.event_bytes)?;
-            bytes = bytes.saturating_add(event.payload.len());
         }
-        bounded("bytes in an append's payloads", bytes, self.append_bytes)?;
+        bounded("bytes in an append's payloads", append.payload_bytes(), self.append_bytes)?;
         match &append.key {
             Some(request) if request.keep_for.is_some_and(|time| time.is_zero()) => {
                 Err(Error::invalid("a receipt that is kept for no time protects nothing"))

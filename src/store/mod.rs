@@ -15,6 +15,7 @@ mod limits;
 mod metadata;
 mod port;
 mod query;
+mod queue;
 mod receipt;
 pub(crate) mod telemetry;
 mod version;

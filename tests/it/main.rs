@@ -1,5 +1,6 @@
 //! The integration tests, in one binary.
 #![allow(missing_docs, unreachable_pub, reason = "tests are not an interface")]
 
+mod queue;
 mod smoke;
 mod work;
