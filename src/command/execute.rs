@@ -34,7 +34,7 @@ type Ended<A> = Result<Executed, ExecuteError<<A as Aggregate>::Rejection>>;
 /// What an attempt comes to before anything is written.
 enum Decision<A: Aggregate> {
     Ended(Ended<A>),
-    Append(Append),
+    Append(Box<Append>),
 }
 
 /// The key of a command and the request it stands for.
@@ -159,7 +159,7 @@ impl<'a, A: Aggregate> Execute<'a, A> {
         match self.decide(fold.loaded, read, keyed, command_id)? {
             Decision::Ended(ended) => ended,
             Decision::Append(append) => {
-                answer::<A>(&send(store, append, attempts).await.map_err(|error| self.as_pinned(error))?)
+                answer::<A>(&send(store, *append, attempts).await.map_err(|error| self.as_pinned(error))?)
             }
         }
     }
@@ -189,10 +189,11 @@ impl<'a, A: Aggregate> Execute<'a, A> {
         Ok(match (state.decide(self.command), keyed) {
             (Ok(events), None) if events.is_empty() => Decision::Ended(Ok(Executed::nothing_at(version))),
             (Err(rejection), None) => Decision::Ended(Err(ExecuteError::Rejected { rejection, replayed: false })),
-            (Ok(events), _) => Decision::Append(append.events(self.encode(&events)?)),
+            (Ok(events), _) => Decision::Append(Box::new(append.events(self.encode(&events)?))),
             (Err(rejection), Some(_)) => {
                 let unfit = |source| Error::codec(format!("a rejection of {} cannot be written", A::TYPE), source);
-                Decision::Append(append.rejected(serde_json::to_string(&rejection).map_err(unfit)?.into()))
+                let rejection = serde_json::to_string(&rejection).map_err(unfit)?;
+                Decision::Append(Box::new(append.rejected(rejection.into())))
             }
         })
     }

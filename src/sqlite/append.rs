@@ -1,47 +1,26 @@
 //! The append: where each stands is read for a whole batch at once, then all that holds is written at once.
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde_json::{Value, json};
-use sqlx::{SqliteConnection, sqlite::SqliteRow};
+use serde_json::Value;
+use sqlx::SqliteConnection;
 use uuid::Uuid;
 
 use super::{
     backend::Inserts,
     classify::classify,
-    row::{self, column, named},
-    statement::{READ_ATTEMPT, READ_HEAD, READ_STANDING},
+    read,
+    row::{self, column},
+    standing::{Granted, Progress, Request, Standing},
+    statement::{READ_ATTEMPT, READ_STANDING},
 };
-use crate::store::{Append, Appended, Error, NewReceipt, Position, Receipt, ReceiptOutcome, from_column, to_column};
+use crate::store::{Append, Appended, Error, NewReceipt, ReceiptOutcome, to_column};
 
 /// Writes appends into an open transaction, all with one time.
 pub(super) struct Writer {
     inserts: Arc<Inserts>,
     now: DateTime<Utc>,
-}
-
-/// An append with what is derived from it once.
-struct Request<'a> {
-    append: &'a Append,
-    metadata: String,
-    receipt: Option<NewReceipt>,
-}
-
-/// Where an append stands in the database before it is written.
-struct Standing {
-    version: u64,
-    aggregate_type: Option<String>,
-    /// The command id of the event where an earlier attempt would have begun.
-    earlier_command_id: Option<Uuid>,
-    receipt: Option<Receipt>,
-}
-
-/// What a granted append is written with.
-struct Granted<'a> {
-    request: &'a Request<'a>,
-    first_sequence: u64,
-    first_position: u64,
 }
 
 impl Writer {
@@ -60,61 +39,28 @@ impl Writer {
         connection: &mut SqliteConnection,
         batch: &[Append],
     ) -> Result<Vec<Result<Appended, Error>>, Error> {
-        let mut answers: Vec<Option<Result<Appended, Error>>> = Vec::new();
-        let mut requests = Vec::with_capacity(batch.len());
-        for append in batch {
-            let metadata = append.metadata.to_json()?;
-            requests.push(Request { append, receipt: append.receipt(&metadata), metadata });
-            answers.push(None);
-        }
-        // One append per aggregate and round: the next one of the same aggregate has to see what this one wrote.
-        let mut waiting: Vec<usize> = (0..requests.len()).collect();
-        while !waiting.is_empty() {
-            let mut seen = HashSet::new();
-            let (round, later) = waiting.iter().partition(|at| seen.insert(requests[**at].append.aggregate_id));
-            self.write_round(connection, &requests, round, &mut answers).await?;
-            waiting = later;
-        }
-        Ok(answers.into_iter().flatten().collect())
-    }
-
-    /// Writes appends of as many different aggregates.
-    async fn write_round(
-        &self,
-        connection: &mut SqliteConnection,
-        requests: &[Request<'_>],
-        round: Vec<usize>,
-        answers: &mut [Option<Result<Appended, Error>>],
-    ) -> Result<(), Error> {
-        let standings = self.standings(connection, requests, &round).await?;
-        let head = sqlx::query(READ_HEAD).fetch_one(&mut *connection).await.map_err(classify)?;
-        let mut next_position = row::position(column(&head, 0)?)?.unwrap_or(Position::START).get() + 1;
-        let mut granted = Vec::with_capacity(round.len());
-        for (at, standing) in round.into_iter().zip(standings) {
-            let request = &requests[at];
-            let version = standing.version;
-            answers[at] = Some(match earlier_answer(connection, request, standing).await? {
+        let requests: Vec<_> = batch.iter().map(Request::new).collect::<Result<_, _>>()?;
+        let standings = self.standings(connection, &requests).await?;
+        let mut progress = Progress::after(read::head(connection).await?, self.now);
+        let mut answers = Vec::with_capacity(batch.len());
+        for (request, standing) in requests.iter().zip(standings) {
+            let head = standing.head.clone();
+            answers.push(match answer_stored(connection, request, standing).await? {
                 Some(answer) => answer,
-                None => {
-                    let place = Granted { request, first_sequence: version + 1, first_position: next_position };
-                    let appended = place.answer(self.now);
-                    next_position = appended.position.map_or(next_position, |last| last.get() + 1);
-                    granted.push(place);
-                    Ok(appended)
-                }
+                None => progress.answer_within(request).unwrap_or_else(|| progress.grant(request, head)),
             });
         }
-        self.insert_events(connection, &granted).await?;
-        self.insert_receipts(connection, &granted).await
+        self.insert_events(connection, &progress.granted).await?;
+        self.insert_receipts(connection, &progress.granted).await?;
+        Ok(answers)
     }
 
     async fn standings(
         &self,
         connection: &mut SqliteConnection,
         requests: &[Request<'_>],
-        round: &[usize],
     ) -> Result<Vec<Standing>, Error> {
-        let input: Vec<Value> = round.iter().map(|at| requests[*at].to_input()).collect();
+        let input: Vec<Value> = requests.iter().map(Request::to_input).collect();
         let rows = sqlx::query(READ_STANDING)
             .bind(Value::from(input).to_string())
             .bind(self.now.timestamp_micros())
@@ -135,13 +81,13 @@ impl Writer {
                 query = query
                     .bind(to_column(row.granted.first_position + offset))
                     .bind(request.append.aggregate_id)
-                    .bind(to_column(row.granted.first_sequence + offset))
+                    .bind(to_column(row.granted.appended.first_sequence + offset))
                     .bind(request.append.aggregate_type.as_ref())
                     .bind(event.event_type())
                     .bind(event.schema_version())
                     .bind(request.append.command_id)
                     .bind(event.payload())
-                    .bind(request.metadata.as_str())
+                    .bind(request.metadata.as_ref())
                     .bind(row.checksum.cast_signed())
                     .bind(self.now.timestamp_micros());
             }
@@ -166,8 +112,8 @@ impl Writer {
                     .bind(place.request.append.command_id)
                     .bind(receipt.fingerprint.as_bytes().as_slice())
                     .bind(outcome)
-                    .bind(to_column(place.first_sequence))
-                    .bind(to_column(place.first_sequence - 1 + place.request.append.events.len() as u64))
+                    .bind(to_column(place.appended.first_sequence))
+                    .bind(to_column(place.appended.version))
                     .bind(rejection)
                     .bind(self.now.timestamp_micros())
                     .bind(self.expiry(receipt));
@@ -184,8 +130,8 @@ impl Writer {
     }
 }
 
-/// Answers an append that is not to be written: it was before, it was something else, or its expectation is wrong.
-async fn earlier_answer(
+/// Answers an append that was written before the batch: from its receipt, or from its own events.
+async fn answer_stored(
     connection: &mut SqliteConnection,
     request: &Request<'_>,
     standing: Standing,
@@ -196,16 +142,6 @@ async fn earlier_answer(
     }
     if standing.earlier_command_id == Some(append.command_id) && !append.events.is_empty() {
         return compare_attempt(connection, request).await.map(Some);
-    }
-    if let Some(found) = standing.aggregate_type.filter(|found| *found != append.aggregate_type) {
-        let aggregate = append.aggregate();
-        return Ok(Some(Err(Error::invalid(format!(
-            "{aggregate} has events already, as an aggregate of type {found}"
-        )))));
-    }
-    if !append.expected.holds_at(standing.version) {
-        let (aggregate, expected, actual) = (append.aggregate(), append.expected, standing.version);
-        return Ok(Some(Err(Error::Conflict { aggregate, expected, actual })));
     }
     Ok(None)
 }
@@ -247,27 +183,6 @@ async fn compare_attempt(
     }))
 }
 
-impl Request<'_> {
-    /// One item of the array that `read_standing.sql` takes.
-    fn to_input(&self) -> Value {
-        let append = self.append;
-        let key = self.receipt.as_ref().map(|receipt| receipt.key.as_str());
-        let begins_at = append.expected.named().map(|version| to_column(version.saturating_add(1)));
-        json!([append.aggregate_id.simple().to_string(), key, begins_at])
-    }
-}
-
-impl Standing {
-    fn of(row: &SqliteRow) -> Result<Self, Error> {
-        Ok(Self {
-            version: from_column(named::<Option<i64>>(row, "version")?.unwrap_or(0))?,
-            aggregate_type: named(row, "aggregate_type")?,
-            earlier_command_id: named(row, "earlier_command_id")?,
-            receipt: row::receipt(row)?,
-        })
-    }
-}
-
 /// One event of a granted append.
 struct EventRow<'a> {
     granted: &'a Granted<'a>,
@@ -279,17 +194,5 @@ impl Granted<'_> {
     fn events(&self) -> impl Iterator<Item = EventRow<'_>> {
         let checksums = self.request.append.checksums(&self.request.metadata).enumerate();
         checksums.map(|(index, checksum)| EventRow { granted: self, index, checksum })
-    }
-
-    fn answer(&self, recorded_at: DateTime<Utc>) -> Appended {
-        let events = self.request.append.events.len() as u64;
-        Appended {
-            first_sequence: self.first_sequence,
-            version: self.first_sequence - 1 + events,
-            position: (events > 0).then(|| Position::new(self.first_position - 1 + events)),
-            recorded_at,
-            outcome: self.request.append.outcome.clone(),
-            replayed: false,
-        }
     }
 }

@@ -40,6 +40,8 @@ pub struct Append {
     pub command_id: Uuid,
     /// What is expected of the aggregate.
     pub expected: ExpectedVersion,
+    /// The command id of the event at the expected version, where the append was decided on that event.
+    pub follows: Option<Uuid>,
     /// The events, in their order.
     pub events: Arc<Vec<NewEvent>>,
     /// Kept beside each event.
@@ -70,6 +72,7 @@ impl Append {
             aggregate_id,
             command_id: Uuid::now_v7(),
             expected: ExpectedVersion::Any,
+            follows: None,
             events: Arc::default(),
             metadata: Metadata::new(),
             key: None,
@@ -87,6 +90,15 @@ impl Append {
     #[must_use]
     pub const fn expected(mut self, expected: ExpectedVersion) -> Self {
         self.expected = expected;
+        self
+    }
+
+    /// States whose event stands at the expected version: for an append decided before that one was committed.
+    ///
+    /// A version alone would not do: another writer's event may have taken the place, and the version would hold.
+    #[must_use]
+    pub const fn follows(mut self, command_id: Uuid) -> Self {
+        self.follows = Some(command_id);
         self
     }
 

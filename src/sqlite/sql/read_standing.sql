@@ -2,6 +2,7 @@
 -- null, sequence at which an earlier attempt would have begun or null], ?2 now (µs). One row per append, in order.
 SELECT head.sequence       AS version,
        head.aggregate_type AS aggregate_type,
+       head.command_id     AS head_command_id,
        earlier.command_id  AS earlier_command_id,
        receipt.command_id, receipt.fingerprint, receipt.outcome, receipt.first_sequence, receipt.last_sequence,
        receipt.rejection, receipt.recorded_at, receipt.expires_at,

@@ -1,0 +1,156 @@
+//! Where an append of a batch stands, in the database and after those before it in the batch.
+
+use std::{collections::HashMap, sync::Arc};
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+use sqlx::sqlite::SqliteRow;
+use uuid::Uuid;
+
+use super::row::{self, named};
+use crate::store::{Append, Appended, Error, NewReceipt, Position, Receipt, from_column, to_column};
+
+/// An append with what is derived from it once.
+pub(super) struct Request<'a> {
+    pub(super) append: &'a Append,
+    pub(super) metadata: Arc<str>,
+    pub(super) receipt: Option<NewReceipt>,
+}
+
+impl<'a> Request<'a> {
+    pub(super) fn new(append: &'a Append) -> Result<Self, Error> {
+        let metadata: Arc<str> = append.metadata.to_json()?.into();
+        Ok(Self { append, receipt: append.receipt(&metadata), metadata })
+    }
+
+    /// One item of the array that `read_standing.sql` takes.
+    pub(super) fn to_input(&self) -> Value {
+        let append = self.append;
+        let key = self.receipt.as_ref().map(|receipt| receipt.key.as_str());
+        let begins_at = append.expected.named().map(|version| to_column(version.saturating_add(1)));
+        json!([append.aggregate_id.simple().to_string(), key, begins_at])
+    }
+
+    /// Tells whether another request would write the very same.
+    fn writes_the_same(&self, other: &Self) -> bool {
+        self.append.events == other.append.events && self.metadata == other.metadata
+    }
+}
+
+/// Where an append stands in the database, before the batch.
+pub(super) struct Standing {
+    pub(super) head: Head,
+    /// The command id of the event where an earlier attempt would have begun.
+    pub(super) earlier_command_id: Option<Uuid>,
+    pub(super) receipt: Option<Receipt>,
+}
+
+/// The end of an aggregate's stream.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Head {
+    pub(super) version: u64,
+    aggregate_type: Option<String>,
+    command_id: Option<Uuid>,
+}
+
+impl Standing {
+    pub(super) fn of(row: &SqliteRow) -> Result<Self, Error> {
+        let head = Head {
+            version: from_column(named::<Option<i64>>(row, "version")?.unwrap_or(0))?,
+            aggregate_type: named(row, "aggregate_type")?,
+            command_id: named(row, "head_command_id")?,
+        };
+        Ok(Self { head, earlier_command_id: named(row, "earlier_command_id")?, receipt: row::receipt(row)? })
+    }
+}
+
+impl Head {
+    /// Tells what forbids an append here, if anything does.
+    pub(super) fn refusal(&self, append: &Append) -> Option<Error> {
+        if let Some(found) = self.aggregate_type.as_ref().filter(|found| **found != append.aggregate_type) {
+            let aggregate = append.aggregate();
+            return Some(Error::invalid(format!("{aggregate} has events already, as an aggregate of type {found}")));
+        }
+        let follows = append.follows.is_none() || append.follows == self.command_id;
+        if append.expected.holds_at(self.version) && follows {
+            return None;
+        }
+        let (aggregate, expected, actual) = (append.aggregate(), append.expected, self.version);
+        Some(Error::Conflict { aggregate, expected, actual })
+    }
+}
+
+/// An append that is written, and where.
+pub(super) struct Granted<'a> {
+    pub(super) request: &'a Request<'a>,
+    pub(super) appended: Appended,
+    /// The position of its first event, were it to have one.
+    pub(super) first_position: u64,
+}
+
+/// What a batch comes to, append by append: each sees what those before it write.
+pub(super) struct Progress<'a> {
+    pub(super) granted: Vec<Granted<'a>>,
+    /// Which of them wrote to an aggregate.
+    by_aggregate: HashMap<Uuid, Vec<usize>>,
+    heads: HashMap<Uuid, Head>,
+    next_position: u64,
+    now: DateTime<Utc>,
+}
+
+impl<'a> Progress<'a> {
+    pub(super) fn after(head: Position, now: DateTime<Utc>) -> Self {
+        let (granted, by_aggregate, heads) = (Vec::new(), HashMap::new(), HashMap::new());
+        Self { granted, by_aggregate, heads, next_position: head.get() + 1, now }
+    }
+
+    /// Answers a request that the batch itself carries twice.
+    pub(super) fn answer_within(&self, request: &Request<'_>) -> Option<Result<Appended, Error>> {
+        let append = request.append;
+        let earlier = self.by_aggregate.get(&append.aggregate_id)?.iter().map(|at| &self.granted[*at]);
+        for granted in earlier {
+            let answer = || Appended { replayed: true, ..granted.appended.clone() };
+            let reused = || Error::KeyReused { aggregate: append.aggregate() };
+            if let (Some(new), Some(kept)) = (&request.receipt, &granted.request.receipt)
+                && new.key == kept.key
+            {
+                return Some(if new.fingerprint == kept.fingerprint { Ok(answer()) } else { Err(reused()) });
+            }
+            let begins_there = append.expected.named().map(|version| version.saturating_add(1));
+            if granted.request.append.command_id == append.command_id
+                && begins_there == Some(granted.appended.first_sequence)
+                && !append.events.is_empty()
+            {
+                return Some(if request.writes_the_same(granted.request) { Ok(answer()) } else { Err(reused()) });
+            }
+        }
+        None
+    }
+
+    /// Grants an append its place at the end of its stream and of the log, or says why not.
+    pub(super) fn grant(&mut self, request: &'a Request<'a>, stored: Head) -> Result<Appended, Error> {
+        let append = request.append;
+        let head = self.heads.entry(append.aggregate_id).or_insert(stored);
+        if let Some(refusal) = head.refusal(append) {
+            return Err(refusal);
+        }
+        let (events, first_position) = (append.events.len() as u64, self.next_position);
+        let appended = Appended {
+            first_sequence: head.version + 1,
+            version: head.version + events,
+            position: (events > 0).then(|| Position::new(first_position - 1 + events)),
+            recorded_at: self.now,
+            outcome: append.outcome.clone(),
+            replayed: false,
+        };
+        if events > 0 {
+            let (aggregate_type, command_id) = (append.aggregate_type.clone().into_owned(), append.command_id);
+            *head =
+                Head { version: appended.version, aggregate_type: Some(aggregate_type), command_id: Some(command_id) };
+        }
+        self.next_position += events;
+        self.by_aggregate.entry(append.aggregate_id).or_default().push(self.granted.len());
+        self.granted.push(Granted { request, appended: appended.clone(), first_position });
+        Ok(appended)
+    }
+}
