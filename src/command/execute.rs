@@ -3,44 +3,28 @@
 use std::{error::Error as StdError, future::IntoFuture, pin::Pin, time::Duration};
 
 use serde::Serialize;
-use uuid::Uuid;
 
-use super::{ExecuteError, Executed, Loaded, Repository, repository::Fold, retry::Attempts, send::send};
+use super::{
+    ExecuteError, Executed, Repository,
+    attempt::{Attempt, Ended},
+};
 use crate::{
     domain::{Aggregate, Id},
-    store::{
-        AggregateName, Append, Appended, Error, ExpectedVersion, Fingerprint, IdempotencyKey, Metadata, NewEvent,
-        ReceiptOutcome, StreamQuery, StreamRead, Work, telemetry,
-    },
+    store::{Error, ExpectedVersion, Fingerprint, IdempotencyKey, Metadata, Work, telemetry},
 };
 
 /// Runs a command when it is awaited. Made by [`Repository::execute`].
 #[must_use = "a command runs when it is awaited"]
 #[derive(Debug)]
 pub struct Execute<'a, A: Aggregate> {
-    repository: &'a Repository<A>,
-    id: Id<A>,
-    command: &'a A::Command,
-    expected: ExpectedVersion,
-    key: Option<IdempotencyKey>,
-    fingerprint: Option<Result<Fingerprint, Error>>,
-    keep_receipt_for: Option<Duration>,
-    metadata: Metadata,
-}
-
-/// How an attempt ended that need not be made again.
-type Ended<A> = Result<Executed, ExecuteError<<A as Aggregate>::Rejection>>;
-
-/// What an attempt comes to before anything is written.
-enum Decision<A: Aggregate> {
-    Ended(Ended<A>),
-    Append(Box<Append>),
-}
-
-/// The key of a command and the request it stands for.
-struct Keyed {
-    key: IdempotencyKey,
-    fingerprint: Fingerprint,
+    pub(super) repository: &'a Repository<A>,
+    pub(super) id: Id<A>,
+    pub(super) command: &'a A::Command,
+    pub(super) expected: ExpectedVersion,
+    pub(super) key: Option<IdempotencyKey>,
+    pub(super) fingerprint: Option<Result<Fingerprint, Error>>,
+    pub(super) keep_receipt_for: Option<Duration>,
+    pub(super) metadata: Metadata,
 }
 
 impl<'a, A: Aggregate> Execute<'a, A> {
@@ -122,27 +106,18 @@ impl<'a, A: Aggregate> Execute<'a, A> {
     ///
     /// As when it is awaited, but nothing is retried: after a conflict, begin again.
     pub async fn within<W: Work>(self, work: &mut W) -> Result<Executed, ExecuteError<A::Rejection>> {
-        observed(A::TYPE, self.expected, async move {
-            let keyed = self.keyed()?;
-            let mut fold = Fold::new(&self.repository.upcasters);
-            let read = work.read_stream(&self.query(keyed.as_ref()), &mut |stored| fold.step(stored).map(drop)).await?;
-            match self.decide(fold.loaded, read, keyed.as_ref(), self.command_id(keyed.as_ref()))? {
-                Decision::Ended(ended) => ended,
-                Decision::Append(append) => answer::<A>(&work.append(&append).await?),
-            }
-        })
-        .await
+        observed(A::TYPE, self.expected, async { Attempt::new(&self)?.within(work).await }).await
     }
 
     async fn run(self) -> Ended<A> {
-        observed(A::TYPE, self.expected, async move {
-            let keyed = self.keyed()?;
-            let command_id = self.command_id(keyed.as_ref());
+        observed(A::TYPE, self.expected, async {
+            let mut attempt = Attempt::new(&self)?;
             let mut attempts = self.repository.retry.begin("command");
             loop {
-                match self.attempt(keyed.as_ref(), command_id, &mut attempts).await {
+                match attempt.make(&mut attempts).await {
                     Err(ExecuteError::Store(error)) if self.can_decide_again(&error) => {
                         attempts.pause_after(error).await?;
+                        attempt.decide_anew();
                     }
                     ended => return ended,
                 }
@@ -151,107 +126,12 @@ impl<'a, A: Aggregate> Execute<'a, A> {
         .await
     }
 
-    /// Loads, decides and appends once.
-    async fn attempt(&self, keyed: Option<&Keyed>, command_id: Uuid, attempts: &mut Attempts) -> Ended<A> {
-        let store = &*self.repository.store;
-        let mut fold = Fold::new(&self.repository.upcasters);
-        let read = store.read_stream(&self.query(keyed), &mut |stored| fold.step(stored).map(drop)).await?;
-        match self.decide(fold.loaded, read, keyed, command_id)? {
-            Decision::Ended(ended) => ended,
-            Decision::Append(append) => {
-                answer::<A>(&send(store, *append, attempts).await.map_err(|error| self.as_pinned(error))?)
-            }
-        }
-    }
-
-    /// The whole stream, or the receipt of an earlier attempt.
-    fn query(&self, keyed: Option<&Keyed>) -> StreamQuery {
-        StreamQuery { receipt_of: keyed.map(|keyed| keyed.key.clone()), ..StreamQuery::of(self.id) }
-    }
-
-    /// Decides on what was read. In this order: the receipt, the pinned version, the decision.
-    fn decide(
-        &self,
-        Loaded { state, version }: Loaded<A>,
-        read: StreamRead,
-        keyed: Option<&Keyed>,
-        command_id: Uuid,
-    ) -> Result<Decision<A>, Error> {
-        if let (Some(receipt), Some(keyed)) = (read.receipt, keyed) {
-            let first = Appended::replay(receipt, &keyed.fingerprint, self.aggregate())?;
-            return Ok(Decision::Ended(answer::<A>(&first)));
-        }
-        if !self.expected.holds_at(version) {
-            let (aggregate, expected) = (self.aggregate(), self.expected);
-            return Err(Error::Conflict { aggregate, expected, actual: version });
-        }
-        let append = self.append_at(version, keyed, command_id);
-        Ok(match (state.decide(self.command), keyed) {
-            (Ok(events), None) if events.is_empty() => Decision::Ended(Ok(Executed::nothing_at(version))),
-            (Err(rejection), None) => Decision::Ended(Err(ExecuteError::Rejected { rejection, replayed: false })),
-            (Ok(events), _) => Decision::Append(Box::new(append.events(self.encode(&events)?))),
-            (Err(rejection), Some(_)) => {
-                let unfit = |source| Error::codec(format!("a rejection of {} cannot be written", A::TYPE), source);
-                let rejection = serde_json::to_string(&rejection).map_err(unfit)?;
-                Decision::Append(Box::new(append.rejected(rejection.into())))
-            }
-        })
-    }
-
     /// A conflict is met by deciding again, unless the caller pinned what no longer holds: then only they know.
     fn can_decide_again(&self, error: &Error) -> bool {
         match error {
             Error::Conflict { actual, .. } => self.expected.holds_at(*actual),
             error => error.is_retryable(),
         }
-    }
-
-    fn keyed(&self) -> Result<Option<Keyed>, Error> {
-        let Some(key) = self.key.clone() else {
-            return Ok(None);
-        };
-        let fingerprint = match &self.fingerprint {
-            Some(fingerprint) => fingerprint.clone()?,
-            None => Fingerprint::of(self.command)?,
-        };
-        Ok(Some(Keyed { key, fingerprint }))
-    }
-
-    /// Every attempt of the command bears the same id; under a key, every attempt ever.
-    fn command_id(&self, keyed: Option<&Keyed>) -> Uuid {
-        let command_id = keyed.map_or_else(Uuid::now_v7, |keyed| keyed.key.command_id(self.id.uuid()));
-        telemetry::command_begun(command_id);
-        command_id
-    }
-
-    fn append_at(&self, version: u64, keyed: Option<&Keyed>, command_id: Uuid) -> Append {
-        let append = Append::to(self.id)
-            .expected(ExpectedVersion::Exact(version))
-            .command_id(command_id)
-            .metadata(self.metadata.clone());
-        match keyed {
-            Some(keyed) => {
-                let append = append.idempotency_key(keyed.key.clone()).fingerprint(keyed.fingerprint);
-                self.keep_receipt_for.map_or(append.clone(), |keep_for| append.keep_receipt_for(keep_for))
-            }
-            None => append,
-        }
-    }
-
-    fn encode(&self, events: &[A::Event]) -> Result<Vec<NewEvent>, Error> {
-        events.iter().map(|event| NewEvent::encode(event, &self.repository.upcasters)).collect()
-    }
-
-    /// A conflict speaks of the version decided at; the caller pinned something else, or nothing.
-    fn as_pinned(&self, error: Error) -> Error {
-        match error {
-            Error::Conflict { aggregate, actual, .. } => Error::Conflict { aggregate, expected: self.expected, actual },
-            other => other,
-        }
-    }
-
-    fn aggregate(&self) -> AggregateName {
-        AggregateName::new(A::TYPE, self.id.uuid())
     }
 }
 
@@ -284,17 +164,6 @@ async fn observed<R: StdError + 'static>(
         Err(ExecuteError::Store(error)) => telemetry::command_failed(error),
     }
     ended
-}
-
-/// Gives the typed answer that an append or its receipt holds.
-fn answer<A: Aggregate>(appended: &Appended) -> Ended<A> {
-    match &appended.outcome {
-        ReceiptOutcome::Accepted => Ok(Executed::of(appended)),
-        ReceiptOutcome::Rejected { rejection } => Err(ExecuteError::Rejected {
-            rejection: Repository::<A>::read_rejection(rejection)?,
-            replayed: appended.replayed,
-        }),
-    }
 }
 
 impl<'a, A: Aggregate> IntoFuture for Execute<'a, A> {

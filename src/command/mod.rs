@@ -1,6 +1,9 @@
 //! The write side: commands in, events out, once.
 
+mod attempt;
+mod cache;
 mod execute;
+mod in_lane;
 mod outcome;
 mod repository;
 mod retry;

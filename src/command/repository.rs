@@ -1,10 +1,10 @@
 //! Aggregates by their ids.
 
-use std::{fmt, marker::PhantomData, sync::Arc};
+use std::{fmt, num::NonZeroUsize, sync::Arc};
 
 use chrono::{DateTime, Utc};
 
-use super::{Execute, Executed, Outcome, Retry};
+use super::{Execute, Executed, Outcome, Retry, cache::Cache};
 use crate::{
     domain::{Aggregate, Id, Upcasters},
     store::{Error, EventRef, EventStore, IdempotencyKey, ReceiptOutcome, StreamQuery, StreamRead},
@@ -27,11 +27,11 @@ use crate::{
 /// # Ok(())
 /// # }
 /// ```
-pub struct Repository<A> {
+pub struct Repository<A: Aggregate> {
     pub(super) store: Arc<dyn EventStore>,
     pub(super) upcasters: Arc<Upcasters>,
     pub(super) retry: Retry,
-    aggregate: PhantomData<fn() -> A>,
+    pub(super) cache: Option<Arc<Cache<A>>>,
 }
 
 impl<A: Aggregate> Repository<A> {
@@ -41,7 +41,7 @@ impl<A: Aggregate> Repository<A> {
             store: Arc::new(store.clone()),
             upcasters: Arc::new(A::upcasters()),
             retry: Retry::default(),
-            aggregate: PhantomData,
+            cache: None,
         }
     }
 
@@ -49,6 +49,18 @@ impl<A: Aggregate> Repository<A> {
     #[must_use]
     pub const fn retry(mut self, retry: Retry) -> Self {
         self.retry = retry;
+        self
+    }
+
+    /// Keeps the states of this many aggregates between commands, those that were used last. Default: none.
+    ///
+    /// A command on an aggregate whose state is kept needs no read. What is kept may be old, if another process writes:
+    /// the database then answers with a conflict, the rest of the history is read, and the command is decided again; a
+    /// rejection that no key asks to be recorded is confirmed by a read before it is returned. Commands that wait for one
+    /// aggregate are decided one after the other and share a commit. Clones share what is kept.
+    #[must_use]
+    pub fn cached(mut self, aggregates: NonZeroUsize) -> Self {
+        self.cache = Some(Arc::new(Cache::new(aggregates)));
         self
     }
 
@@ -94,7 +106,7 @@ impl<A: Aggregate> Repository<A> {
     ///
     /// As for [`load`](Self::load).
     pub async fn replay(&self, id: Id<A>, mut visit: impl FnMut(Step<'_, A>) + Send) -> Result<Loaded<A>, Error> {
-        let mut fold = Fold::new(&self.upcasters);
+        let mut fold = Fold::new(&self.upcasters, None);
         self.store
             .read_stream(&StreamQuery::of(id), &mut |stored| {
                 let event = fold.step(stored)?;
@@ -137,7 +149,7 @@ impl<A: Aggregate> Repository<A> {
     }
 
     async fn fold(&self, query: &StreamQuery) -> Result<(Loaded<A>, StreamRead), Error> {
-        let mut fold = Fold::new(&self.upcasters);
+        let mut fold = Fold::new(&self.upcasters, None);
         let read = self.store.read_stream(query, &mut |stored| fold.step(stored).map(drop)).await?;
         Ok((fold.loaded, read))
     }
@@ -150,8 +162,9 @@ pub(super) struct Fold<'u, A> {
 }
 
 impl<'u, A: Aggregate> Fold<'u, A> {
-    pub(super) fn new(upcasters: &'u Upcasters) -> Self {
-        Self { loaded: Loaded { state: A::default(), version: 0 }, upcasters }
+    /// Begins with a state that is known, or with none.
+    pub(super) fn new(upcasters: &'u Upcasters, known: Option<Loaded<A>>) -> Self {
+        Self { loaded: known.unwrap_or_else(|| Loaded { state: A::default(), version: 0 }), upcasters }
     }
 
     /// Decodes the next event, folds it and returns it.
@@ -167,13 +180,13 @@ impl<'u, A: Aggregate> Fold<'u, A> {
     }
 }
 
-impl<A> Clone for Repository<A> {
+impl<A: Aggregate> Clone for Repository<A> {
     fn clone(&self) -> Self {
         Self {
             store: Arc::clone(&self.store),
             upcasters: Arc::clone(&self.upcasters),
             retry: self.retry,
-            aggregate: PhantomData,
+            cache: self.cache.clone(),
         }
     }
 }

@@ -32,25 +32,21 @@ pub(super) async fn send(store: &dyn EventStore, append: Append, attempts: &mut 
             Ok(appended) => return Ok(appended),
         };
         may_be_written |= error.is_outcome_unknown();
-        let is_final = match &error {
-            // Read from the database: the attempt is dead, or was somebody else's.
-            Error::Conflict { .. } | Error::KeyReused { .. } | Error::Invalid { .. } | Error::Codec { .. } => true,
-            error if may_be_written => !(error.is_outcome_unknown() || error.is_retryable()),
-            error => !error.is_retryable(),
+        let is_answer = match &error {
+            // Its predecessor is not there either: both may still come.
+            Error::Conflict { actual, .. } => !may_be_written || Some(*actual) >= append.expected.named(),
+            Error::KeyReused { .. } | Error::Invalid { .. } => true,
+            _ => false,
         };
+        if is_answer {
+            return Err(error);
+        }
+        let can_ask_again = error.is_conflict() || error.is_outcome_unknown() || error.is_retryable();
         // Whatever hinders the question leaves the answer unknown.
-        let error = if may_be_written && !is_answer(&error) { Error::outcome_unknown(error) } else { error };
-        if is_final {
+        let error = if may_be_written { Error::outcome_unknown(error) } else { error };
+        if !can_ask_again {
             return Err(error);
         }
         attempts.pause_after(error).await?;
     }
-}
-
-/// Tells whether an error says what became of the append.
-const fn is_answer(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::Conflict { .. } | Error::KeyReused { .. } | Error::Invalid { .. } | Error::OutcomeUnknown { .. }
-    )
 }
