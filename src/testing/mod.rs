@@ -4,9 +4,12 @@
 //! [`Faulty`] wraps a store and loses replies, from a seed. None of them belongs in a running service.
 
 mod faulty;
+mod json_shape;
 mod mishap;
 mod round_trip;
 mod scenario;
+mod stored_names;
 
 pub use faulty::Faulty;
 pub use scenario::{Decided, Scenario, Verdict};
+pub use stored_names::assert_stored_names;

@@ -2,5 +2,7 @@
 #![allow(missing_docs, unreachable_pub, reason = "tests are not an interface")]
 
 mod queue;
+mod scenario;
 mod smoke;
+mod stored_names;
 mod work;
