@@ -92,16 +92,21 @@ impl<'e, 'a, A: Aggregate> Attempt<'e, 'a, A> {
 
     /// Reads what a decision needs: the receipt, and the stream from a state on that is already known.
     pub(super) async fn read(&self, known: Option<Loaded<A>>) -> Result<(Loaded<A>, StreamRead), Error> {
-        let from = known.as_ref().map_or(0, |known| known.version);
+        let Some(from) = known.as_ref().map(|known| known.version) else {
+            return self.read_all().await;
+        };
         let mut fold = Fold::new(&self.execute.repository.upcasters, known);
         let read = self.store().read_stream(&self.query(from), &mut |stored| fold.step(stored).map(drop)).await?;
         if read.version < from {
             // The database was set back behind our back: what was known is of another history.
-            let mut fold = Fold::new(&self.execute.repository.upcasters, None);
-            let read = self.store().read_stream(&self.query(0), &mut |stored| fold.step(stored).map(drop)).await?;
-            return Ok((fold.loaded, read));
+            return self.read_all().await;
         }
         Ok((fold.loaded, read))
+    }
+
+    async fn read_all(&self) -> Result<(Loaded<A>, StreamRead), Error> {
+        let receipt_of = self.keyed.as_ref().map(|keyed| keyed.key.clone());
+        self.execute.repository.load_answered(self.execute.id, receipt_of).await
     }
 
     /// Decides on what was read. In this order: the receipt, the pinned version, the decision.

@@ -119,7 +119,14 @@ impl<'a, A: Aggregate> Execute<'a, A> {
                         attempts.pause_after(error).await?;
                         attempt.decide_anew();
                     }
-                    ended => return ended,
+                    ended => {
+                        if let Ok(executed) = &ended
+                            && !executed.replayed
+                        {
+                            self.repository.snapshot_after(self.id, executed).await;
+                        }
+                        return ended;
+                    }
                 }
             }
         })

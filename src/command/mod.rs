@@ -8,6 +8,7 @@ mod outcome;
 mod repository;
 mod retry;
 mod send;
+mod snapshots;
 
 pub use execute::Execute;
 pub use outcome::{ExecuteError, Executed, Outcome};

@@ -1,13 +1,21 @@
 //! Aggregates by their ids.
 
-use std::{fmt, num::NonZeroUsize, sync::Arc};
+use std::{
+    fmt,
+    num::{NonZeroU32, NonZeroU64, NonZeroUsize},
+    sync::Arc,
+};
 
 use chrono::{DateTime, Utc};
+use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Execute, Executed, Outcome, Retry, cache::Cache};
+use super::{Execute, Executed, Outcome, Retry, cache::Cache, snapshots::Snapshots};
 use crate::{
     domain::{Aggregate, Id, Upcasters},
-    store::{Error, EventRef, EventStore, IdempotencyKey, ReceiptOutcome, StreamQuery, StreamRead},
+    store::{
+        Error, EventRef, EventStore, IdempotencyKey, LoadQuery, LoadVisitor, ReceiptOutcome, SnapshotRef, StreamQuery,
+        StreamRead, telemetry,
+    },
 };
 
 /// Loads aggregates of one type and runs commands on them.
@@ -32,6 +40,7 @@ pub struct Repository<A: Aggregate> {
     pub(super) upcasters: Arc<Upcasters>,
     pub(super) retry: Retry,
     pub(super) cache: Option<Arc<Cache<A>>>,
+    snapshots: Option<Snapshots<A>>,
 }
 
 impl<A: Aggregate> Repository<A> {
@@ -42,6 +51,7 @@ impl<A: Aggregate> Repository<A> {
             upcasters: Arc::new(A::upcasters()),
             retry: Retry::default(),
             cache: None,
+            snapshots: None,
         }
     }
 
@@ -64,6 +74,31 @@ impl<A: Aggregate> Repository<A> {
         self
     }
 
+    /// Keeps a snapshot of each aggregate whenever a command takes it past a multiple of this many events. Default: never.
+    ///
+    /// Loading then reads the last snapshot and what came after it, so it does not grow with the history. Snapshots are
+    /// disposable: one that is damaged, of another shape or of another past is passed over, and replaced by the next.
+    /// Worth it from some hundred events on.
+    #[must_use]
+    pub fn snapshot_every(mut self, events: NonZeroU64) -> Self
+    where
+        A: Serialize + DeserializeOwned,
+    {
+        let version = self.snapshots.map_or(1, |snapshots| snapshots.version);
+        self.snapshots = Some(Snapshots::new(events, version));
+        self
+    }
+
+    /// Sets the shape of the state in snapshots, from 1, the default. Raise it with every change to the state or to
+    /// `evolve`: older snapshots are then passed over. Call it after [`snapshot_every`](Self::snapshot_every).
+    #[must_use]
+    pub fn snapshot_version(mut self, version: NonZeroU32) -> Self {
+        if let Some(snapshots) = &mut self.snapshots {
+            snapshots.version = version.get();
+        }
+        self
+    }
+
     /// Loads an aggregate. One without events is its default at version 0.
     ///
     /// # Errors
@@ -71,7 +106,7 @@ impl<A: Aggregate> Repository<A> {
     /// [`Error::Codec`]: an event does not fit this code; [`Error::Backend`] with
     /// [`Fault::Corrupt`](crate::Fault::Corrupt): an event is damaged or missing; else a failed read, try again.
     pub async fn load(&self, id: Id<A>) -> Result<Loaded<A>, Error> {
-        self.fold(&StreamQuery::of(id)).await.map(|(loaded, _)| loaded)
+        self.load_answered(id, None).await.map(|(loaded, _)| loaded)
     }
 
     /// Loads an aggregate as it was at a version.
@@ -148,6 +183,41 @@ impl<A: Aggregate> Repository<A> {
             .map_err(|source| Error::codec(format!("a stored rejection of {} cannot be read", A::TYPE), source))
     }
 
+    /// Loads from the snapshot on, if snapshots are kept; asks first for the receipt under a key.
+    pub(super) async fn load_answered(
+        &self,
+        id: Id<A>,
+        receipt_of: Option<IdempotencyKey>,
+    ) -> Result<(Loaded<A>, StreamRead), Error> {
+        let Some(snapshots) = &self.snapshots else {
+            return self.fold(&StreamQuery { receipt_of, ..StreamQuery::of(id) }).await;
+        };
+        let mut fold = Fold { snapshots: Some(snapshots), ..Fold::new(&self.upcasters, None) };
+        let query = LoadQuery { aggregate_id: id.uuid(), snapshot_version: snapshots.version, receipt_of };
+        let read = self.store.load(&query, &mut fold).await?;
+        Ok((fold.loaded, read))
+    }
+
+    /// Keeps a snapshot after a command that recorded events, if one is due. Going on without one is no failure.
+    pub(super) async fn snapshot_after(&self, id: Id<A>, executed: &Executed) {
+        let is_due = |snapshots: &&Snapshots<A>| snapshots.is_due(executed.first_sequence - 1, executed.version);
+        if let Some(snapshots) = self.snapshots.as_ref().filter(is_due)
+            && let Err(error) = self.take_snapshot(id, snapshots).await
+        {
+            telemetry::snapshot_not_kept(&error);
+        }
+    }
+
+    /// Takes a snapshot of what is in the database: never of events that are still on their way there.
+    async fn take_snapshot(&self, id: Id<A>, snapshots: &Snapshots<A>) -> Result<(), Error> {
+        let loaded = self.load(id).await?;
+        let unfit = |source| Error::codec(format!("a state of {} cannot be written", A::TYPE), source);
+        let state = (snapshots.write)(&loaded.state).map_err(unfit)?;
+        let (snapshot_version, sequence) = (snapshots.version, loaded.version);
+        let snapshot = SnapshotRef { aggregate_id: id.uuid(), snapshot_version, sequence, state: &state };
+        self.store.save_snapshot(snapshot).await
+    }
+
     async fn fold(&self, query: &StreamQuery) -> Result<(Loaded<A>, StreamRead), Error> {
         let mut fold = Fold::new(&self.upcasters, None);
         let read = self.store.read_stream(query, &mut |stored| fold.step(stored).map(drop)).await?;
@@ -159,12 +229,13 @@ impl<A: Aggregate> Repository<A> {
 pub(super) struct Fold<'u, A> {
     pub(super) loaded: Loaded<A>,
     upcasters: &'u Upcasters,
+    snapshots: Option<&'u Snapshots<A>>,
 }
 
 impl<'u, A: Aggregate> Fold<'u, A> {
     /// Begins with a state that is known, or with none.
     pub(super) fn new(upcasters: &'u Upcasters, known: Option<Loaded<A>>) -> Self {
-        Self { loaded: known.unwrap_or_else(|| Loaded { state: A::default(), version: 0 }), upcasters }
+        Self { loaded: known.unwrap_or_else(|| Loaded { state: A::default(), version: 0 }), upcasters, snapshots: None }
     }
 
     /// Decodes the next event, folds it and returns it.
@@ -180,6 +251,21 @@ impl<'u, A: Aggregate> Fold<'u, A> {
     }
 }
 
+impl<A: Aggregate> LoadVisitor for Fold<'_, A> {
+    fn visit_snapshot(&mut self, snapshot: SnapshotRef<'_>) -> bool {
+        let state = self.snapshots.and_then(|snapshots| (snapshots.read)(snapshot.state).ok());
+        let Some(state) = state else {
+            return false;
+        };
+        self.loaded = Loaded { state, version: snapshot.sequence };
+        true
+    }
+
+    fn visit_event(&mut self, event: EventRef<'_>) -> Result<(), Error> {
+        self.step(event).map(drop)
+    }
+}
+
 impl<A: Aggregate> Clone for Repository<A> {
     fn clone(&self) -> Self {
         Self {
@@ -187,6 +273,7 @@ impl<A: Aggregate> Clone for Repository<A> {
             upcasters: Arc::clone(&self.upcasters),
             retry: self.retry,
             cache: self.cache.clone(),
+            snapshots: self.snapshots,
         }
     }
 }

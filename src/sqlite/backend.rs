@@ -10,12 +10,12 @@ use super::{
     append::Writer,
     classify::{classify, classify_commit},
     options::SqliteOptions,
-    read, statement,
+    read, snapshot, statement,
     statement::ManyRows,
 };
 use crate::store::{
-    Append, Appended, Backend, Clock, Error, IdempotencyKey, Limits, LogQuery, LogRead, Position, Receipt, StreamQuery,
-    StreamRead, Visit,
+    Append, Appended, Backend, Clock, Error, IdempotencyKey, Limits, LoadQuery, LoadVisitor, LogQuery, LogRead,
+    Position, Receipt, SnapshotRef, StreamQuery, StreamRead, Visit,
 };
 
 /// One connection that writes, and some that read.
@@ -83,6 +83,16 @@ impl Backend for SqliteBackend {
     async fn read_stream(&self, query: &StreamQuery, visit: Visit<'_>) -> Result<StreamRead, Error> {
         let mut connection = self.readers.acquire().await.map_err(classify)?;
         read::stream(&mut connection, query, self.clock.now_in_micros(), visit).await
+    }
+
+    async fn load(&self, query: &LoadQuery, visitor: &mut dyn LoadVisitor) -> Result<StreamRead, Error> {
+        let mut connection = self.readers.acquire().await.map_err(classify)?;
+        snapshot::load(&mut connection, query, self.clock.now_in_micros(), visitor).await
+    }
+
+    async fn save_snapshot(&self, snapshot: SnapshotRef<'_>) -> Result<(), Error> {
+        let mut connection = self.writer.acquire().await.map_err(classify)?;
+        snapshot::save(&mut connection, snapshot, self.clock.now_in_micros()).await
     }
 
     async fn read_log(&self, query: &LogQuery, visit: Visit<'_>) -> Result<LogRead, Error> {

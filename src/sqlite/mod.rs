@@ -7,6 +7,7 @@ mod migrate;
 mod options;
 mod read;
 mod row;
+mod snapshot;
 mod standing;
 mod statement;
 mod store;

@@ -114,7 +114,7 @@ pub(super) async fn head(connection: &mut SqliteConnection) -> Result<Position, 
     Ok(row::position(column(&row, 0)?)?.unwrap_or(Position::START))
 }
 
-async fn version(connection: &mut SqliteConnection, aggregate_id: Uuid) -> Result<u64, Error> {
+pub(super) async fn version(connection: &mut SqliteConnection, aggregate_id: Uuid) -> Result<u64, Error> {
     let row = sqlx::query(READ_VERSION).bind(aggregate_id).fetch_one(connection).await.map_err(classify)?;
     from_column(column::<Option<i64>>(&row, 0)?.unwrap_or(0))
 }

@@ -5,6 +5,7 @@ use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr};
 pub(super) const FIND_MIGRATIONS_TABLE: &str = include_str!("sql/find_migrations_table.sql");
 pub(super) const INSERT_EVENT: &str = include_str!("sql/insert_event.sql");
 pub(super) const INSERT_RECEIPT: &str = include_str!("sql/insert_receipt.sql");
+pub(super) const LOAD_STREAM: &str = include_str!("sql/load_stream.sql");
 pub(super) const READ_ATTEMPT: &str = include_str!("sql/read_attempt.sql");
 pub(super) const READ_HEAD: &str = include_str!("sql/read_head.sql");
 pub(super) const READ_LOG: &str = include_str!("sql/read_log.sql");
@@ -14,11 +15,13 @@ pub(super) const READ_STANDING: &str = include_str!("sql/read_standing.sql");
 pub(super) const READ_STREAM: &str = include_str!("sql/read_stream.sql");
 pub(super) const READ_STREAM_BACKWARD: &str = include_str!("sql/read_stream_backward.sql");
 pub(super) const READ_VERSION: &str = include_str!("sql/read_version.sql");
+pub(super) const SAVE_SNAPSHOT: &str = include_str!("sql/save_snapshot.sql");
 
 /// Every statement by its file's name; the multi-row forms as well.
 pub(super) fn all() -> Vec<(&'static str, String)> {
     let mut all: Vec<(&'static str, String)> = [
         ("find_migrations_table", FIND_MIGRATIONS_TABLE),
+        ("load_stream", LOAD_STREAM),
         ("read_attempt", READ_ATTEMPT),
         ("read_head", READ_HEAD),
         ("read_log", READ_LOG),
@@ -28,6 +31,7 @@ pub(super) fn all() -> Vec<(&'static str, String)> {
         ("read_stream", READ_STREAM),
         ("read_stream_backward", READ_STREAM_BACKWARD),
         ("read_version", READ_VERSION),
+        ("save_snapshot", SAVE_SNAPSHOT),
     ]
     .map(|(name, sql)| (name, sql.to_owned()))
     .into();

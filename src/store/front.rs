@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::{
-    Append, Appended, Backend, Error, EventStore, IdempotencyKey, Limits, LogQuery, LogRead, Position, Receipt,
-    StreamQuery, StreamRead, Visit, queue::CommitQueue,
+    Append, Appended, Backend, Error, EventStore, IdempotencyKey, Limits, LoadQuery, LoadVisitor, LogQuery, LogRead,
+    Position, Receipt, SnapshotRef, StreamQuery, StreamRead, Visit, queue::CommitQueue,
 };
 
 /// Makes an [`EventStore`] of a [`Backend`]: checks the bounds before any I/O, and lets callers share commits.
@@ -62,6 +62,14 @@ impl<B: Backend + 'static> EventStore for Front<B> {
 
     async fn read_stream(&self, query: &StreamQuery, visit: Visit<'_>) -> Result<StreamRead, Error> {
         self.backend().read_stream(query, visit).await
+    }
+
+    async fn load(&self, query: &LoadQuery, visitor: &mut dyn LoadVisitor) -> Result<StreamRead, Error> {
+        self.backend().load(query, visitor).await
+    }
+
+    async fn save_snapshot(&self, snapshot: SnapshotRef<'_>) -> Result<(), Error> {
+        self.backend().save_snapshot(snapshot).await
     }
 
     async fn read_log(&self, query: &LogQuery, visit: Visit<'_>) -> Result<LogRead, Error> {

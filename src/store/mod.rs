@@ -17,6 +17,7 @@ mod port;
 mod query;
 mod queue;
 mod receipt;
+mod snapshot;
 pub(crate) mod telemetry;
 mod version;
 mod work;
@@ -37,6 +38,7 @@ pub(crate) use port::forward_event_store;
 pub use port::{Backend, EventStore, EventStoreExt, Visit};
 pub use query::{Direction, LogQuery, LogRead, Selection, StreamQuery, StreamRead};
 pub use receipt::{NewReceipt, Receipt, ReceiptOutcome};
+pub use snapshot::{LoadQuery, LoadVisitor, SnapshotRef};
 pub use version::{ExpectedVersion, Position};
 #[cfg(feature = "sqlite")]
 pub(crate) use version::{from_column, to_column};

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::{
-    Append, Appended, Error, EventRef, IdempotencyKey, LogQuery, LogRead, Position, Receipt, RecordedEvent,
-    StreamQuery, StreamRead,
+    Append, Appended, Error, EventRef, IdempotencyKey, LoadQuery, LoadVisitor, LogQuery, LogRead, Position, Receipt,
+    RecordedEvent, SnapshotRef, StreamQuery, StreamRead,
 };
 
 /// Visits events one by one, straight from the database's rows. An error ends the read and is returned.
@@ -35,6 +35,20 @@ pub trait EventStore: fmt::Debug + Send + Sync {
     ///
     /// The visitor's error, as it is; a failed read, never a shorter history that looks whole.
     async fn read_stream(&self, query: &StreamQuery, visit: Visit<'_>) -> Result<StreamRead, Error>;
+
+    /// Visits the snapshot of an aggregate, where there is one that fits, and the events after it; else all events.
+    ///
+    /// # Errors
+    ///
+    /// As for [`read_stream`](Self::read_stream).
+    async fn load(&self, query: &LoadQuery, visitor: &mut dyn LoadVisitor) -> Result<StreamRead, Error>;
+
+    /// Keeps a snapshot, unless a newer one is there. One that is ahead of its stream is not kept.
+    ///
+    /// # Errors
+    ///
+    /// A failed write: go on without.
+    async fn save_snapshot(&self, snapshot: SnapshotRef<'_>) -> Result<(), Error>;
 
     /// Visits events of the log in the order of their positions.
     ///
@@ -118,6 +132,20 @@ pub trait Backend: fmt::Debug + Send + Sync {
     /// As there.
     async fn read_stream(&self, query: &StreamQuery, visit: Visit<'_>) -> Result<StreamRead, Error>;
 
+    /// See [`EventStore::load`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    async fn load(&self, query: &LoadQuery, visitor: &mut dyn LoadVisitor) -> Result<StreamRead, Error>;
+
+    /// See [`EventStore::save_snapshot`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    async fn save_snapshot(&self, snapshot: SnapshotRef<'_>) -> Result<(), Error>;
+
     /// See [`EventStore::read_log`].
     ///
     /// # Errors
@@ -158,6 +186,21 @@ macro_rules! forward_event_store {
                 visit: $crate::store::Visit<'_>,
             ) -> Result<$crate::store::StreamRead, $crate::store::Error> {
                 $inner.read_stream(query, visit).await
+            }
+
+            async fn load(
+                &$self,
+                query: &$crate::store::LoadQuery,
+                visitor: &mut dyn $crate::store::LoadVisitor,
+            ) -> Result<$crate::store::StreamRead, $crate::store::Error> {
+                $inner.load(query, visitor).await
+            }
+
+            async fn save_snapshot(
+                &$self,
+                snapshot: $crate::store::SnapshotRef<'_>,
+            ) -> Result<(), $crate::store::Error> {
+                $inner.save_snapshot(snapshot).await
             }
 
             async fn read_log(

@@ -88,6 +88,19 @@ pub(crate) fn gave_up(what: &'static str, attempts: u32, error: &Error) {
     tracing::warn!(attempts, error.type = error_type(error), error = %error, "{what}: gave up");
 }
 
+/// A snapshot that does not fit or is damaged: the whole history is read instead.
+pub(crate) fn snapshot_passed_over() {
+    #[cfg(feature = "tracing")]
+    tracing::info!("a snapshot cannot be used: reading the whole history");
+}
+
+/// A snapshot that could not be kept.
+#[cfg_attr(not(feature = "tracing"), expect(unused_variables, reason = "without tracing nobody listens"))]
+pub(crate) fn snapshot_not_kept(error: &Error) {
+    #[cfg(feature = "tracing")]
+    tracing::warn!(error.type = error_type(error), error = %error, "a snapshot was not kept: going on without");
+}
+
 /// The kind of an error, as a label.
 #[cfg(feature = "tracing")]
 pub(crate) const fn error_type(error: &Error) -> &'static str {

@@ -11,8 +11,8 @@ use uuid::Uuid;
 
 use super::mishap::{Mishap, Rates};
 use crate::store::{
-    Append, Appended, Error, EventStore, IdempotencyKey, LogQuery, LogRead, Position, Receipt, StreamQuery, StreamRead,
-    Visit,
+    Append, Appended, Error, EventStore, IdempotencyKey, LoadQuery, LoadVisitor, LogQuery, LogRead, Position, Receipt,
+    SnapshotRef, StreamQuery, StreamRead, Visit,
 };
 
 /// Wraps a store and injects faults: lost replies, late writes, conflicts, outages. For tests of services.
@@ -345,6 +345,16 @@ impl<S: EventStore> EventStore for Faulty<S> {
     async fn read_stream(&self, query: &StreamQuery, visit: Visit<'_>) -> Result<StreamRead, Error> {
         self.reach()?;
         self.store.read_stream(query, visit).await
+    }
+
+    async fn load(&self, query: &LoadQuery, visitor: &mut dyn LoadVisitor) -> Result<StreamRead, Error> {
+        self.reach()?;
+        self.store.load(query, visitor).await
+    }
+
+    async fn save_snapshot(&self, snapshot: SnapshotRef<'_>) -> Result<(), Error> {
+        self.reach()?;
+        self.store.save_snapshot(snapshot).await
     }
 
     async fn read_log(&self, query: &LogQuery, visit: Visit<'_>) -> Result<LogRead, Error> {

@@ -4,5 +4,6 @@
 mod queue;
 mod scenario;
 mod smoke;
+mod snapshots;
 mod stored_names;
 mod work;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use annals::{
     Append, Appended, Error, EventStore, EventStoreExt as _, Fault, IdempotencyKey, Limits, LogQuery, LogRead,
     NewEvent, Position, Receipt, ReceiptOutcome, StreamQuery, StreamRead,
-    store::{Backend, Front, Visit},
+    store::{Backend, Front, LoadQuery, LoadVisitor, SnapshotRef, Visit},
 };
 use async_trait::async_trait;
 use chrono::Utc;
@@ -42,6 +42,14 @@ impl Backend for Gated {
     }
 
     async fn read_stream(&self, _: &StreamQuery, _: Visit<'_>) -> Result<StreamRead, Error> {
+        unreachable!("these tests only write")
+    }
+
+    async fn load(&self, _: &LoadQuery, _: &mut dyn LoadVisitor) -> Result<StreamRead, Error> {
+        unreachable!("these tests only write")
+    }
+
+    async fn save_snapshot(&self, _: SnapshotRef<'_>) -> Result<(), Error> {
         unreachable!("these tests only write")
     }
 
