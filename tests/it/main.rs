@@ -1,6 +1,7 @@
 //! The integration tests, in one binary.
 #![allow(missing_docs, unreachable_pub, reason = "tests are not an interface")]
 
+mod cache;
 mod queue;
 mod scenario;
 mod smoke;
