@@ -1,9 +1,9 @@
 //! The port, on connections of SQLite.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use async_trait::async_trait;
-use sqlx::{Sqlite, SqlitePool, Transaction};
+use sqlx::SqlitePool;
 use uuid::Uuid;
 
 use super::{
@@ -12,6 +12,7 @@ use super::{
     options::SqliteOptions,
     read, snapshot, statement,
     statement::ManyRows,
+    transaction,
 };
 use crate::store::{
     Append, Appended, Backend, Clock, Error, IdempotencyKey, Limits, LoadQuery, LoadVisitor, LogQuery, LogRead,
@@ -45,11 +46,6 @@ impl SqliteBackend {
         Self { writer, readers, limits: options.limits, clock, inserts: Arc::new(inserts) }
     }
 
-    /// Takes the writer, and the database's write lock with it.
-    pub(super) async fn begin(&self) -> Result<Transaction<'static, Sqlite>, Error> {
-        self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(classify)
-    }
-
     /// What writes appends into a transaction, at the time of now.
     pub(super) fn append_writer(&self) -> Writer {
         Writer::new(Arc::clone(&self.inserts), self.clock.now_in_micros())
@@ -58,13 +54,20 @@ impl SqliteBackend {
 
 impl SqliteBackend {
     async fn write_all(&self, batch: &[Append]) -> Result<Vec<Result<Appended, Error>>, Error> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = transaction::begin(&self.writer).await?;
         let mut answers = self.append_writer().write(&mut transaction, batch).await?;
         if let Err(error) = transaction.commit().await {
             let unknown = classify_commit(error);
-            // What was only read stands: it had been committed before.
-            let written = answers.iter_mut().filter(|answer| matches!(answer, Ok(appended) if !appended.replayed));
-            written.for_each(|answer| *answer = Err(unknown.clone()));
+            // An answer stands that was read from what had been committed before. Those of an aggregate to which this
+            // batch has written rest on what may not be there.
+            let mut touched = HashSet::new();
+            for (append, answer) in batch.iter().zip(&mut answers) {
+                let is_written = matches!(answer, Ok(appended) if !appended.replayed);
+                if is_written || touched.contains(&append.aggregate_id) {
+                    touched.insert(append.aggregate_id);
+                    *answer = Err(unknown.clone());
+                }
+            }
         }
         Ok(answers)
     }

@@ -6,7 +6,7 @@ use crate::store::{Error, Fault};
 pub(super) fn classify(error: sqlx::Error) -> Error {
     match &error {
         sqlx::Error::Database(_) => match primary_code(&error) {
-            Some(BUSY | LOCKED) => Error::contention(error),
+            Some(BUSY | LOCKED | PROTOCOL) => Error::contention(error),
             Some(CANTOPEN) => Error::unavailable(error),
             Some(READONLY) => Error::backend(Fault::ReadOnly, error),
             Some(IOERR) => Error::backend(Fault::Io, error),
@@ -40,6 +40,8 @@ const IOERR: u32 = 10;
 const CORRUPT: u32 = 11;
 const FULL: u32 = 13;
 const CANTOPEN: u32 = 14;
+// Too many openers of a write-ahead log at once.
+const PROTOCOL: u32 = 15;
 const NOTADB: u32 = 26;
 
 /// The primary result code: the low byte of the extended one.

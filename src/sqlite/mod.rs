@@ -11,6 +11,7 @@ mod snapshot;
 mod standing;
 mod statement;
 mod store;
+mod transaction;
 mod work;
 
 pub use migrate::SCHEMA_VERSION;

@@ -4,21 +4,33 @@ use std::fmt;
 
 use async_trait::async_trait;
 use sqlx::{Sqlite, SqliteConnection, Transaction};
+use tokio::runtime::Handle;
 
-use super::{append::Writer, backend::SqliteBackend, classify::classify_commit, read};
-use crate::store::{Append, Appended, Error, Limits, StreamQuery, StreamRead, Visit, Work};
+use super::{
+    append::Writer,
+    backend::SqliteBackend,
+    classify::classify_commit,
+    read,
+    transaction::{self, Watch},
+};
+use crate::store::{Append, Appended, Error, Limits, StreamQuery, StreamRead, Visit, Work, telemetry};
 
 /// Holds an open transaction on a SQLite database, and the database's one writer with it.
 pub struct SqliteWork {
-    transaction: Transaction<'static, Sqlite>,
+    transaction: Held,
+    watch: Watch,
     writer: Writer,
     limits: Limits,
+    /// Events written so far; they count once they are committed.
+    events: u64,
 }
 
 impl SqliteWork {
     pub(super) async fn begin(backend: &SqliteBackend) -> Result<Self, Error> {
-        let transaction = backend.begin().await?;
-        Ok(Self { transaction, writer: backend.append_writer(), limits: backend.limits })
+        let runtime = Handle::try_current().map_err(Error::unavailable)?;
+        let transaction = Some(transaction::begin(&backend.writer).await?);
+        let (writer, limits) = (backend.append_writer(), backend.limits);
+        Ok(Self { transaction: Held { transaction, runtime }, watch: Watch::default(), writer, limits, events: 0 })
     }
 }
 
@@ -28,25 +40,64 @@ impl Work for SqliteWork {
 
     async fn append(&mut self, append: &Append) -> Result<Appended, Error> {
         self.limits.check(append)?;
-        let mut answers = self.writer.write(&mut self.transaction, std::slice::from_ref(append)).await?;
-        answers.pop().unwrap_or(Err(Error::OutcomeUnknown { source: None }))
+        let connection = self.transaction.connection();
+        self.watch.check(connection).await?;
+        let answer = match self.writer.write(connection, std::slice::from_ref(append)).await {
+            Ok(mut answers) => answers.pop().unwrap_or(Err(Error::OutcomeUnknown { source: None })),
+            Err(error) => {
+                self.watch.failed(connection).await;
+                Err(error)
+            }
+        };
+        if matches!(&answer, Ok(appended) if !appended.replayed) {
+            self.events += append.events.len() as u64;
+        }
+        answer
     }
 
     async fn read_stream(&mut self, query: &StreamQuery, visit: Visit<'_>) -> Result<StreamRead, Error> {
-        read::stream(&mut self.transaction, query, self.writer.now(), visit).await
+        read::stream(self.transaction.connection(), query, self.writer.now(), visit).await
     }
 
     fn connection(&mut self) -> &mut SqliteConnection {
-        &mut self.transaction
+        self.transaction.connection()
     }
 
-    async fn commit(self) -> Result<(), Error> {
-        self.transaction.commit().await.map_err(classify_commit)
+    async fn commit(mut self) -> Result<(), Error> {
+        self.watch.check(self.transaction.connection()).await?;
+        if let Some(transaction) = self.transaction.transaction.take() {
+            transaction.commit().await.map_err(classify_commit)?;
+        }
+        telemetry::events_appended(self.events);
+        Ok(())
     }
 }
 
 impl fmt::Debug for SqliteWork {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SqliteWork").finish_non_exhaustive()
+    }
+}
+
+/// Holds a transaction until it is committed or dropped. It goes back to its pool by way of a runtime's task, and
+/// whoever drops it may no longer be on one.
+struct Held {
+    transaction: Option<Transaction<'static, Sqlite>>,
+    runtime: Handle,
+}
+
+impl Held {
+    fn connection(&mut self) -> &mut SqliteConnection {
+        match &mut self.transaction {
+            Some(transaction) => transaction,
+            None => unreachable!("it is taken by a commit, which takes the whole"),
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let _on_the_runtime = self.runtime.enter();
+        drop(self.transaction.take());
     }
 }

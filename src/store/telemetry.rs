@@ -21,10 +21,19 @@ pub(crate) fn batch_written(batch: &[Append], answers: &[Result<Appended, Error>
                 _ => {}
             }
         }
+        events_appended(events);
         if !batch.is_empty() {
-            metrics::counter!("annals_events_appended_total").increment(events);
             metrics::histogram!("annals_append_duration_seconds").record(took.as_secs_f64());
         }
+    }
+}
+
+/// Counts events that were committed.
+#[cfg_attr(not(feature = "metrics"), expect(unused_variables, reason = "without metrics there is nothing to count"))]
+pub(crate) fn events_appended(events: u64) {
+    #[cfg(feature = "metrics")]
+    if events > 0 {
+        metrics::counter!("annals_events_appended_total").increment(events);
     }
 }
 
