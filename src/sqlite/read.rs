@@ -11,8 +11,8 @@ use super::{
     statement::{READ_HEAD, READ_LOG, READ_RECEIPT, READ_STREAM, READ_STREAM_BACKWARD, READ_VERSION},
 };
 use crate::store::{
-    Direction, Error, IdempotencyKey, LogQuery, LogRead, Position, Receipt, StreamQuery, StreamRead, Trail, Visit,
-    from_column, to_column,
+    Direction, Error, IdempotencyKey, LogQuery, LogRead, Position, Receipt, Selection, StreamQuery, StreamRead, Trail,
+    Visit, from_column, to_column,
 };
 
 /// What LIMIT takes for "all".
@@ -29,18 +29,17 @@ pub(super) async fn stream(
     {
         return Ok(StreamRead { version: version(connection, query.aggregate_id).await?, receipt: Some(receipt) });
     }
-    // The version comes first where rows alone cannot tell it: rows above it are left out, so that a version is never
-    // newer than what was visited.
-    let known = if query.is_whole() { None } else { Some(version(connection, query.aggregate_id).await?) };
-    let last = stream_rows(connection, query, known, visit).await?;
-    Ok(StreamRead { version: known.unwrap_or(last), receipt: None })
+    // The version comes first where rows alone cannot tell it, so that it is never newer than what was visited.
+    let known = if query.is_whole() { 0 } else { version(connection, query.aggregate_id).await? };
+    let greatest = stream_rows(connection, query, known, visit).await?;
+    Ok(StreamRead { version: known.max(greatest), receipt: None })
 }
 
-/// Visits the rows and returns the sequence of the last one, 0 where there was none.
+/// Visits the rows and returns the greatest sequence among them, 0 where there was none.
 async fn stream_rows(
     connection: &mut SqliteConnection,
     query: &StreamQuery,
-    version: Option<u64>,
+    version: u64,
     visit: Visit<'_>,
 ) -> Result<u64, Error> {
     let sql = match query.direction {
@@ -50,24 +49,27 @@ async fn stream_rows(
     let mut rows = sqlx::query(sql)
         .bind(query.aggregate_id)
         .bind(to_column(query.from))
-        .bind(to_column(version.map_or(query.to, |version| version.min(query.to))))
+        .bind(to_column(query.to))
         .bind(query.event_types.as_deref().map(json_array))
         .bind(query.limit.map_or(NO_LIMIT, to_column))
         .fetch(connection);
     let unbroken = query.direction == Direction::Forward && query.event_types.is_none();
-    let (mut trail, mut last) = (Trail::default(), 0);
+    let (mut trail, mut greatest, mut visited) = (Trail::from_sequence(query.from), 0, 0);
     while let Some(row) = rows.try_next().await.map_err(classify)? {
         let event = row::event(&row)?;
         if query.recorded_until.is_some_and(|until| event.recorded_at > until) {
-            break;
+            return Ok(greatest);
         }
         if unbroken {
             trail.follow(&event)?;
         }
-        last = event.sequence;
+        (greatest, visited) = (event.sequence.max(greatest), visited + 1);
         visit(event)?;
     }
-    Ok(last)
+    if unbroken && query.limit.is_none_or(|limit| visited < limit) {
+        trail.reach(version.min(query.to), query.aggregate_id)?;
+    }
+    Ok(greatest)
 }
 
 pub(super) async fn log(
@@ -78,19 +80,37 @@ pub(super) async fn log(
     let head = head(connection).await?;
     let mut rows = sqlx::query(READ_LOG)
         .bind(to_column(query.after.get()))
-        .bind(to_column(head.get()))
         .bind(query.selection.aggregate_types.as_deref().map(json_array))
         .bind(query.selection.event_types.as_deref().map(json_array))
         .bind(query.limit.map_or(NO_LIMIT, to_column))
         .fetch(connection);
-    let (mut visited, mut last) = (0_u64, query.after);
+    let is_whole = query.selection == Selection::all();
+    let (mut trail, mut visited, mut last) = (Trail::default(), 0_u64, query.after);
     while let Some(row) = rows.try_next().await.map_err(classify)? {
         let event = row::event(&row)?;
+        if is_whole {
+            follow_positions(last, event.position)?;
+        }
+        // With some types left out an append's events no longer stand side by side.
+        if query.selection.event_types.is_none() {
+            trail.follow_log(&event)?;
+        }
         (visited, last) = (visited + 1, event.position);
         visit(event)?;
     }
     let is_full = query.limit.is_some_and(|limit| visited >= limit);
-    Ok(LogRead { position: if is_full { last } else { head.max(query.after) } })
+    if is_whole && !is_full && last < head {
+        follow_positions(last, head)?;
+    }
+    Ok(LogRead { position: if is_full { last } else { head.max(last) } })
+}
+
+/// One writer, and rows are never deleted: so positions have no holes.
+fn follow_positions(last: Position, next: Position) -> Result<(), Error> {
+    if next.get() != last.get() + 1 {
+        return Err(Error::corrupt(format!("the event at position {} is missing", last.get() + 1)));
+    }
+    Ok(())
 }
 
 pub(super) async fn receipt(

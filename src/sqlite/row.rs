@@ -9,6 +9,16 @@ use crate::store::{Error, EventRef, Fingerprint, Position, Receipt, ReceiptOutco
 
 /// Shows an event of `read_stream.sql`, `read_stream_backward.sql` or `read_log.sql`, which name the same columns.
 pub(super) fn event(row: &SqliteRow) -> Result<EventRef<'_>, Error> {
+    columns(row).map_err(|error| match (error, column::<i64>(row, 2), column::<Uuid>(row, 1)) {
+        (Error::Backend { fault, detail: None, source }, Ok(sequence), Ok(aggregate_id)) => {
+            let detail = Some(format!("event {sequence} of aggregate {aggregate_id} cannot be read"));
+            Error::Backend { fault, detail, source }
+        }
+        (error, ..) => error,
+    })
+}
+
+fn columns(row: &SqliteRow) -> Result<EventRef<'_>, Error> {
     Ok(EventRef {
         position: Position::new(from_column(column(row, 0)?)?),
         aggregate_id: column(row, 1)?,

@@ -34,54 +34,97 @@ pub fn event_checksum(
     sum.digest()
 }
 
-/// Follows a stream from one event to the next and makes sure that none is missing and none is damaged.
+/// Follows events from one to the next and makes sure that none is missing and none is damaged.
 ///
-/// An event's checksum holds its place within its append. That is known from the stream's first event on, and again
+/// An event's checksum holds its place within its append. That is known from an aggregate's first event on, and again
 /// after the first change of append where the read began in the middle.
 #[derive(Debug, Default)]
 pub struct Trail {
+    /// The sequence that a stream has to go on with.
+    next: Option<u64>,
     last: Option<Step>,
 }
 
 #[derive(Debug)]
 struct Step {
+    aggregate_id: Uuid,
     sequence: u64,
     command_id: Uuid,
     index: Option<u32>,
 }
 
 impl Trail {
-    /// Checks the next event of the stream.
+    /// Follows a stream whose next event has this sequence; 1 and 0 both mean the first.
+    #[must_use]
+    pub const fn from_sequence(sequence: u64) -> Self {
+        Self { next: Some(if sequence == 0 { 1 } else { sequence }), last: None }
+    }
+
+    /// Checks the next event of a stream.
     ///
     /// # Errors
     ///
     /// [`Error::Backend`] with [`Fault::Corrupt`](super::Fault::Corrupt), naming the event.
     pub fn follow(&mut self, event: &EventRef<'_>) -> Result<(), Error> {
+        if let Some(next) = self.next.filter(|next| *next != event.sequence) {
+            return Err(missing(next, event.aggregate_id));
+        }
+        self.next = Some(event.sequence.saturating_add(1));
+        self.follow_log(event)
+    }
+
+    /// Makes sure that a stream was read up to and including this sequence.
+    ///
+    /// # Errors
+    ///
+    /// As for [`follow`](Self::follow).
+    pub fn reach(&self, sequence: u64, aggregate_id: Uuid) -> Result<(), Error> {
+        match self.next {
+            Some(next) if next <= sequence => Err(missing(next, aggregate_id)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks the checksum of the next event of a log in which the events of an append stand side by side.
+    ///
+    /// # Errors
+    ///
+    /// As for [`follow`](Self::follow).
+    pub fn follow_log(&mut self, event: &EventRef<'_>) -> Result<(), Error> {
         let index = match &self.last {
-            Some(last) if last.sequence + 1 != event.sequence => {
-                let aggregate = AggregateName::new(event.aggregate_type, event.aggregate_id);
-                return Err(Error::corrupt(format!("event {} of {aggregate} is missing", last.sequence + 1)));
-            }
-            Some(last) if last.command_id == event.command_id => last.index.map(|index| index + 1),
+            Some(last) if last.is_followed_by(event) => last.index.map(|index| index + 1),
             Some(_) => Some(0),
             None => (event.sequence == 1).then_some(0),
         };
-        let index = index.map(|index| Self::check(event, index)).transpose()?;
-        self.last = Some(Step { sequence: event.sequence, command_id: event.command_id, index });
+        let index = index.map(|index| check(event, index)).transpose()?;
+        let EventRef { aggregate_id, sequence, command_id, .. } = *event;
+        self.last = Some(Step { aggregate_id, sequence, command_id, index });
         Ok(())
     }
+}
 
-    fn check(event: &EventRef<'_>, index: u32) -> Result<u32, Error> {
-        // Two appends of one command id can stand side by side, where a receipt expired between them.
-        for index in [index, 0] {
-            let shape = (event.event_type, event.schema_version);
-            let found =
-                event_checksum(event.aggregate_id, event.command_id, index, shape, event.payload, event.metadata);
-            if found == event.checksum {
-                return Ok(index);
-            }
-        }
-        let aggregate = AggregateName::new(event.aggregate_type, event.aggregate_id);
-        Err(Error::corrupt(format!("the checksum of event {} of {aggregate} does not match", event.sequence)))
+impl Step {
+    /// Whether an event can be the next of the same append.
+    fn is_followed_by(&self, event: &EventRef<'_>) -> bool {
+        self.aggregate_id == event.aggregate_id
+            && self.command_id == event.command_id
+            && self.sequence + 1 == event.sequence
     }
+}
+
+fn missing(sequence: u64, aggregate_id: Uuid) -> Error {
+    Error::corrupt(format!("event {sequence} of aggregate {aggregate_id} is missing"))
+}
+
+fn check(event: &EventRef<'_>, index: u32) -> Result<u32, Error> {
+    // Two appends of one command id can stand side by side, where a receipt expired between them.
+    for index in [index, 0] {
+        let shape = (event.event_type, event.schema_version);
+        let found = event_checksum(event.aggregate_id, event.command_id, index, shape, event.payload, event.metadata);
+        if found == event.checksum {
+            return Ok(index);
+        }
+    }
+    let aggregate = AggregateName::new(event.aggregate_type, event.aggregate_id);
+    Err(Error::corrupt(format!("the checksum of event {} of {aggregate} does not match", event.sequence)))
 }
