@@ -29,13 +29,18 @@ const TABLE: &str = "annals_migrations";
 /// Brings the schema up to date: all migrations or none, one opener at a time.
 pub(super) async fn migrate(connection: &mut SqliteConnection) -> Result<(), Error> {
     if schema_version(connection).await? == SCHEMA_VERSION {
-        return migrator().run(connection).await.map_err(unfit);
+        return run_migrations(connection).await;
     }
     // sqlx takes no lock on SQLite. Each of its migrations becomes a savepoint in this transaction.
     let mut exclusive = connection.begin_with("BEGIN EXCLUSIVE").await.map_err(classify)?;
     schema_version(&mut exclusive).await?;
-    migrator().run(&mut *exclusive).await.map_err(unfit)?;
+    run_migrations(&mut exclusive).await?;
     exclusive.commit().await.map_err(classify)
+}
+
+/// Makes sure that the schema, if there is one, is none that only newer code knows.
+pub(super) async fn refuse_newer(connection: &mut SqliteConnection) -> Result<(), Error> {
+    schema_version(connection).await.map(drop)
 }
 
 /// Makes sure the schema is the one this code knows, where nothing may be written.
@@ -69,6 +74,11 @@ async fn schema_version(connection: &mut SqliteConnection) -> Result<i64, Error>
     }
 }
 
+/// Not through `Migrator::run`: its future cannot be shown to be `Send`, and stores are opened in spawned tasks.
+async fn run_migrations(connection: &mut SqliteConnection) -> Result<(), Error> {
+    migrator().run_direct(None, connection, false).await.map_err(unfit)
+}
+
 fn migrator() -> Migrator {
     let migrations = MIGRATIONS.map(|(version, name, sql)| {
         Migration::new(version, Cow::Borrowed(name), MigrationType::Simple, sql.into_sql_str(), false)
@@ -80,7 +90,7 @@ fn migrator() -> Migrator {
 
 fn unfit(error: MigrateError) -> Error {
     match error {
-        MigrateError::Execute(error) => classify(error),
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => classify(error),
         MigrateError::VersionMismatch(version) => Error::Schema {
             message: format!("migration {version} of this database is not the one that was released"),
             source: Some(Arc::new(error)),

@@ -106,10 +106,12 @@ impl SqliteOptions {
     ///
     /// # Errors
     ///
-    /// [`Error::Unavailable`]: the file cannot be opened; [`Error::Schema`]: it belongs to a newer version, or is not a
+    /// [`Error::Invalid`]: the path is none that SQLite takes for a file; [`Error::Unavailable`]: the file cannot be
+    /// opened; [`Error::Schema`]: it belongs to a newer version, or is not a
     /// database of this crate; [`Error::Backend`]: it is damaged or cannot be written.
     pub async fn open(self, path: impl AsRef<Path>) -> Result<SqliteStore, Error> {
         let connect = SqliteConnectOptions::new().filename(path).create_if_missing(true);
+        check_filename(&connect)?;
         SqliteStore::connect_with(connect, Place::File, self).await
     }
 
@@ -127,7 +129,7 @@ impl SqliteOptions {
 
     /// Opens the database of a URL: `sqlite:orders.db`, `sqlite:///var/lib/orders.db`, `sqlite::memory:`.
     ///
-    /// The file is made where there is none. With `?mode=ro` it is only read: its schema has to be current, and
+    /// The file is made where there is none, save with `?mode=rw`. With `?mode=ro` it is only read: its schema has to be current, and
     /// appends end in [`Error::Backend`] with [`Fault::ReadOnly`](crate::Fault::ReadOnly).
     ///
     /// # Errors
@@ -139,11 +141,13 @@ impl SqliteOptions {
         }
         let connect = SqliteConnectOptions::from_str(url)
             .map_err(|error| Error::invalid(format!("not the URL of a SQLite database: {error}")))?;
-        match Place::of(url) {
-            Place::Memory => self.open_in_memory().await,
-            Place::File => SqliteStore::connect_with(connect.create_if_missing(true), Place::File, self).await,
-            Place::FileToRead => SqliteStore::connect_with(connect, Place::FileToRead, self).await,
+        let place = Place::of(url);
+        if place == Place::Memory {
+            return self.open_in_memory().await;
         }
+        check_filename(&connect)?;
+        let connect = connect.create_if_missing(place == Place::File && !has_parameter(url, "mode=rw"));
+        SqliteStore::connect_with(connect, place, self).await
     }
 
     /// Adds what every connection of this crate is set to.
@@ -174,15 +178,30 @@ pub(super) enum Place {
 
 impl Place {
     fn of(url: &str) -> Self {
-        let (database, query) = url.split_once('?').unwrap_or((url, ""));
-        let has = |wanted| query.split('&').any(|pair| pair == wanted);
-        if database.ends_with(":memory:") || has("mode=memory") {
+        let database = url.split_once('?').map_or(url, |(database, _)| database);
+        if matches!(database, "sqlite::memory:" | "sqlite://:memory:") || has_parameter(url, "mode=memory") {
             Self::Memory
-        } else if has("mode=ro") {
+        } else if has_parameter(url, "mode=ro") {
             Self::FileToRead
         } else {
             Self::File
         }
+    }
+}
+
+fn has_parameter(url: &str, wanted: &str) -> bool {
+    url.split_once('?').is_some_and(|(_, parameters)| parameters.split('&').any(|found| found == wanted))
+}
+
+/// SQLite takes some names for other things than files: databases that are gone with their connection.
+fn check_filename(connect: &SqliteConnectOptions) -> Result<(), Error> {
+    match connect.get_filename().to_str() {
+        None => Err(Error::invalid("the path of a SQLite database is UTF-8")),
+        Some("") => Err(Error::invalid("a SQLite database has a path")),
+        Some(name) if name == ":memory:" || name.starts_with("file:") => {
+            Err(Error::invalid("SQLite takes this path for something else than a file: begin it with ./"))
+        }
+        Some(_) => Ok(()),
     }
 }
 

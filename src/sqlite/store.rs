@@ -68,6 +68,7 @@ impl SqliteStore {
         place: Place,
         options: SqliteOptions,
     ) -> Result<Self, Error> {
+        let untouched = options.apply(connect.clone(), Place::FileToRead);
         let connect = options.apply(connect, place);
         let writer = pool(1, &options).connect_lazy_with(connect.clone());
         let backend = match place {
@@ -76,12 +77,20 @@ impl SqliteStore {
                 SqliteBackend::new(writer.clone(), writer, &options)
             }
             Place::File | Place::FileToRead => {
-                let mut first = options::connect(&connect, options.busy_timeout).await?;
-                match place {
-                    Place::FileToRead => migrate::check(&mut first).await?,
-                    Place::File | Place::Memory => migrate::migrate(&mut first).await?,
-                }
+                // The first look changes nothing, not even the journal mode: the file may not be ours to write.
+                let mut first = options::connect(&untouched, options.busy_timeout).await?;
+                let found = match place {
+                    Place::FileToRead => migrate::check(&mut first).await,
+                    Place::File | Place::Memory => migrate::refuse_newer(&mut first).await,
+                };
                 first.close().await.map_err(classify)?;
+                found?;
+                if place == Place::File {
+                    let mut first = options::connect(&connect, options.busy_timeout).await?;
+                    let migrated = migrate::migrate(&mut first).await;
+                    first.close().await.map_err(classify)?;
+                    migrated?;
+                }
                 let readers = pool(options.readers, &options).connect_lazy_with(connect);
                 SqliteBackend::new(writer, readers, &options)
             }
