@@ -11,7 +11,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{Execute, Executed, Outcome, Retry, cache::Cache, snapshots::Snapshots};
 use crate::{
-    domain::{Aggregate, Id, Upcasters},
+    domain::{Aggregate, Id, Upcasters, without_data},
     store::{
         Error, EventRef, EventStore, IdempotencyKey, LoadQuery, LoadVisitor, ReceiptOutcome, SnapshotRef, StreamQuery,
         StreamRead, telemetry,
@@ -179,8 +179,9 @@ impl<A: Aggregate> Repository<A> {
     }
 
     pub(super) fn read_rejection(json: &str) -> Result<A::Rejection, Error> {
-        serde_json::from_str(json)
-            .map_err(|source| Error::codec(format!("a stored rejection of {} cannot be read", A::TYPE), source))
+        serde_json::from_str(json).map_err(|error| {
+            Error::codec(format!("a stored rejection of {} cannot be read", A::TYPE), without_data(error))
+        })
     }
 
     /// Loads from the snapshot on, if snapshots are kept; asks first for the receipt under a key.

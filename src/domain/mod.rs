@@ -6,9 +6,11 @@
 mod aggregate;
 mod event;
 mod id;
+mod json_error;
 mod upcast;
 
 pub use aggregate::{Aggregate, is_valid_type_name};
 pub use event::{EncodedEvent, EventError, decode_event, encode_event, event_types};
 pub use id::Id;
+pub(crate) use json_error::without_data;
 pub use upcast::{UpcastFn, Upcasters};

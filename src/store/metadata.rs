@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{Error, RecordedEvent};
+use crate::domain::without_data;
 
 /// Says where events came from: kept beside each event of an append, never looked at by the store.
 ///
@@ -100,6 +101,7 @@ impl Metadata {
     ///
     /// [`Error::Codec`] where the text is not metadata.
     pub fn from_json(json: &str) -> Result<Self, Error> {
-        serde_json::from_str(json).map_err(|source| Error::codec("stored metadata cannot be read", source))
+        let unfit = |error| Error::codec("stored metadata cannot be read", without_data(error));
+        serde_json::from_str(json).map_err(unfit)
     }
 }

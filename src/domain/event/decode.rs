@@ -8,6 +8,7 @@ use serde::{
 };
 
 use super::EventError;
+use crate::domain::without_data;
 
 pub(super) fn decode<E: DeserializeOwned>(event_type: &str, payload: &str) -> Result<E, EventError> {
     E::deserialize(Envelope { event_type, payload: Some(payload), variants: &Cell::new(None) })
@@ -38,7 +39,7 @@ impl Refusal {
         let event_type = event_type.to_owned();
         match self {
             Self::UnknownVariant(known) => EventError::UnknownType { event_type, known },
-            Self::Payload(source) => EventError::Payload { event_type, source },
+            Self::Payload(error) => EventError::Payload { event_type, source: without_data(error) },
             Self::Shape(message) => EventError::NotAdjacentlyTagged(message),
         }
     }

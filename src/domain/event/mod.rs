@@ -10,7 +10,7 @@ use std::error::Error;
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::Upcasters;
+use super::{Upcasters, without_data};
 
 /// Carries an event's type name and its JSON payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,7 +61,7 @@ pub enum EventError {
     Payload {
         /// The event's type; empty where it is not known yet.
         event_type: String,
-        /// What serde_json said.
+        /// What serde_json said, without the data it said it of.
         source: serde_json::Error,
     },
 }
@@ -108,7 +108,7 @@ pub fn event_types<E: DeserializeOwned>() -> Result<&'static [&'static str], Eve
 
 /// Runs the upcasters from `stored` on. The rare path, so it may go through a `Value`.
 fn lift(upcasters: &Upcasters, event_type: &str, stored: u32, payload: &str) -> Result<String, EventError> {
-    let unfit = |source| EventError::Payload { event_type: event_type.to_owned(), source };
+    let unfit = |error| EventError::Payload { event_type: event_type.to_owned(), source: without_data(error) };
     let mut value = serde_json::from_str(payload).map_err(unfit)?;
     for (from, step) in (1..).zip(upcasters.steps(event_type)).filter(|(from, _)| *from >= stored) {
         value = step(value).map_err(|source| EventError::Upcast { event_type: event_type.to_owned(), from, source })?;
