@@ -1,12 +1,12 @@
 //! Bounds on everything that comes in.
 
-use super::{Append, Error};
+use super::{Append, Error, ReceiptOutcome};
 use crate::domain::is_valid_type_name;
 
 /// Bounds what a store takes. Checked before anything is sent to the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// The most bytes of an event's payload. Default: 1 MiB.
+    /// The most bytes of an event's payload, and of a rejection. Default: 1 MiB.
     pub event_bytes: usize,
     /// The most bytes of an append's metadata as JSON. Default: 64 KiB.
     pub metadata_bytes: usize,
@@ -40,6 +40,12 @@ impl Limits {
         }
         if append.events.is_empty() && append.key.is_none() {
             return Err(Error::invalid("an append has events, or a key under which to remember that it has none"));
+        }
+        if let ReceiptOutcome::Rejected { rejection } = &append.outcome {
+            if !append.events.is_empty() || append.key.is_none() {
+                return Err(Error::invalid("a rejection is recorded under a key, and instead of events"));
+            }
+            bounded("bytes in a rejection", rejection.len(), self.event_bytes)?;
         }
         bounded("events in an append", append.events.len(), self.append_events)?;
         for event in append.events.iter() {
