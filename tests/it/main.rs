@@ -1,10 +1,15 @@
 //! The integration tests, in one binary.
 #![allow(missing_docs, unreachable_pub, reason = "tests are not an interface")]
 
+mod architecture;
 mod cache;
+mod campaign;
+mod faults;
+mod migrations;
 mod queue;
 mod scenario;
 mod smoke;
 mod snapshots;
+mod statements;
 mod stored_names;
 mod work;
