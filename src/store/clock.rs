@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 /// Tells the time a store records.
 ///
@@ -18,7 +18,8 @@ pub trait Clock: fmt::Debug + Send + Sync {
     /// The time now, cut to whole microseconds.
     fn now_in_micros(&self) -> DateTime<Utc> {
         let now = self.now();
-        now.duration_trunc(TimeDelta::microseconds(1)).unwrap_or(now)
+        // Through what is stored, so that both are the same in every year.
+        DateTime::from_timestamp_micros(now.timestamp_micros()).unwrap_or(now)
     }
 }
 
@@ -58,5 +59,21 @@ impl ManualClock {
 impl Clock for ManualClock {
     fn now(&self) -> DateTime<Utc> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, TimeDelta};
+
+    use super::{Clock as _, ManualClock};
+
+    #[test]
+    fn times_of_every_century_are_cut_to_microseconds() {
+        for seconds in [-20_000_000_000, -1, 0, 1_700_000_000, 10_413_792_000, 200_000_000_000] {
+            let whole = DateTime::from_timestamp(seconds, 123_456_000).unwrap();
+            let clock = ManualClock::new(whole + TimeDelta::nanoseconds(789));
+            assert_eq!(clock.now_in_micros(), whole);
+        }
     }
 }
