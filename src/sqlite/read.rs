@@ -8,7 +8,9 @@ use uuid::Uuid;
 use super::{
     classify::classify,
     row::{self, column},
-    statement::{READ_HEAD, READ_LOG, READ_RECEIPT, READ_STREAM, READ_STREAM_BACKWARD, READ_VERSION},
+    statement::{
+        READ_HEAD, READ_LOG, READ_RECEIPT, READ_STREAM, READ_STREAM_BACKWARD, READ_VERSION, READ_VERSION_UNTIL,
+    },
 };
 use crate::store::{
     Direction, Error, IdempotencyKey, LogQuery, LogRead, Position, Receipt, Selection, StreamQuery, StreamRead, Trail,
@@ -31,15 +33,20 @@ pub(super) async fn stream(
     }
     // The version comes first where rows alone cannot tell it, so that it is never newer than what was visited.
     let known = if query.is_whole() { 0 } else { version(connection, query.aggregate_id).await? };
-    let greatest = stream_rows(connection, query, known, visit).await?;
+    let to = match query.recorded_until {
+        // Not by a look at the rows: the clock can have gone back, and a query can leave out the event that was later.
+        Some(until) => version_until(connection, query.aggregate_id, until).await?.unwrap_or(known).min(query.to),
+        None => query.to,
+    };
+    let greatest = stream_rows(connection, query, (known, to), visit).await?;
     Ok(StreamRead { version: known.max(greatest), receipt: None })
 }
 
-/// Visits the rows and returns the greatest sequence among them, 0 where there was none.
+/// Visits the rows up to a sequence and returns the greatest among them, 0 where there was none.
 async fn stream_rows(
     connection: &mut SqliteConnection,
     query: &StreamQuery,
-    version: u64,
+    (version, to): (u64, u64),
     visit: Visit<'_>,
 ) -> Result<u64, Error> {
     let sql = match query.direction {
@@ -49,7 +56,7 @@ async fn stream_rows(
     let mut rows = sqlx::query(sql)
         .bind(query.aggregate_id)
         .bind(to_column(query.from))
-        .bind(to_column(query.to))
+        .bind(to_column(to))
         .bind(query.event_types.as_deref().map(json_array))
         .bind(query.limit.map_or(NO_LIMIT, to_column))
         .fetch(connection);
@@ -57,9 +64,6 @@ async fn stream_rows(
     let (mut trail, mut greatest, mut visited) = (Trail::from_sequence(query.from), 0, 0);
     while let Some(row) = rows.try_next().await.map_err(classify)? {
         let event = row::event(&row)?;
-        if query.recorded_until.is_some_and(|until| event.recorded_at > until) {
-            return Ok(greatest);
-        }
         if unbroken {
             trail.follow(&event)?;
         }
@@ -67,7 +71,7 @@ async fn stream_rows(
         visit(event)?;
     }
     if unbroken && query.limit.is_none_or(|limit| visited < limit) {
-        trail.reach(version.min(query.to), query.aggregate_id)?;
+        trail.reach(version.min(to), query.aggregate_id)?;
     }
     Ok(greatest)
 }
@@ -137,6 +141,21 @@ pub(super) async fn head(connection: &mut SqliteConnection) -> Result<Position, 
 pub(super) async fn version(connection: &mut SqliteConnection, aggregate_id: Uuid) -> Result<u64, Error> {
     let row = sqlx::query(READ_VERSION).bind(aggregate_id).fetch_one(connection).await.map_err(classify)?;
     from_column(column::<Option<i64>>(&row, 0)?.unwrap_or(0))
+}
+
+/// The version as of a time; `None` where no event was recorded later.
+async fn version_until(
+    connection: &mut SqliteConnection,
+    aggregate_id: Uuid,
+    until: DateTime<Utc>,
+) -> Result<Option<u64>, Error> {
+    let row = sqlx::query(READ_VERSION_UNTIL)
+        .bind(aggregate_id)
+        .bind(until.timestamp_micros())
+        .fetch_optional(connection)
+        .await
+        .map_err(classify)?;
+    row.map(|row| from_column(column(&row, 0)?)).transpose()
 }
 
 fn json_array(names: &[String]) -> String {

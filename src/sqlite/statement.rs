@@ -16,6 +16,7 @@ pub(super) const READ_STREAM: &str = include_str!("sql/read_stream.sql");
 pub(super) const READ_STREAM_BACKWARD: &str = include_str!("sql/read_stream_backward.sql");
 pub(super) const READ_VERSION: &str = include_str!("sql/read_version.sql");
 pub(super) const SAVE_SNAPSHOT: &str = include_str!("sql/save_snapshot.sql");
+pub(super) const READ_VERSION_UNTIL: &str = include_str!("sql/read_version_until.sql");
 
 /// Every statement by its file's name; the multi-row forms as well.
 pub(super) fn all() -> Vec<(&'static str, String)> {
@@ -32,6 +33,7 @@ pub(super) fn all() -> Vec<(&'static str, String)> {
         ("read_stream_backward", READ_STREAM_BACKWARD),
         ("read_version", READ_VERSION),
         ("save_snapshot", SAVE_SNAPSHOT),
+        ("read_version_until", READ_VERSION_UNTIL),
     ]
     .map(|(name, sql)| (name, sql.to_owned()))
     .into();

@@ -26,7 +26,7 @@ pub struct StreamQuery {
     pub from: u64,
     /// The greatest sequence.
     pub to: u64,
-    /// Stop before the first event recorded after this time.
+    /// Without the first event recorded after this time, and without those that follow it.
     pub recorded_until: Option<DateTime<Utc>>,
     /// Events of these types only; `None`: all.
     pub event_types: Option<Vec<String>>,
@@ -66,7 +66,7 @@ impl StreamQuery {
         self
     }
 
-    /// Stops before the first event that was recorded after this time: the longest prefix up to it.
+    /// Leaves out the first event that was recorded after this time and all that follow it, whichever way it is read.
     #[must_use]
     pub const fn recorded_until(mut self, time: DateTime<Utc>) -> Self {
         self.recorded_until = Some(time);
