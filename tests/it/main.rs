@@ -4,6 +4,7 @@
 mod architecture;
 mod cache;
 mod campaign;
+mod conformance;
 mod faults;
 mod migrations;
 mod queue;

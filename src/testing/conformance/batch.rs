@@ -1,0 +1,141 @@
+//! Batches: appends that share a commit, each with its own answer.
+
+use uuid::Uuid;
+
+use super::{
+    fixture::{Factory, fresh},
+    sample::{
+        assert_conflict, assert_invalid, assert_key_reused, assert_replay, assert_rising, assert_stream, key, log,
+        note, noted, stream, write,
+    },
+};
+use crate::store::{Append, Error, ExpectedVersion, Limits, NewEvent};
+
+/// Each append of a batch answers for itself, in the batch's order; a bad one fails no neighbour.
+pub async fn store_p2_each_append_of_a_batch_has_its_own_answer(factory: &dyn Factory) {
+    let fixture = fresh(factory).await;
+    let store = fixture.store();
+    let [new, taken, wrong_type, replayed, reused, last] = [(); 6].map(|()| Uuid::now_v7());
+    let first = note(replayed, [1]).idempotency_key(key("k"));
+    let first_answer = write(&*store, first.clone()).await;
+    write(&*store, note(reused, [1]).idempotency_key(key("k"))).await;
+    write(&*store, note(taken, [1])).await;
+    write(&*store, note(wrong_type, [1])).await;
+    let oversized = NewEvent::new("noted", &"x".repeat(Limits::default().event_bytes)).unwrap();
+    let batch = vec![
+        note(new, [1, 2]).expected(ExpectedVersion::New),
+        note(taken, [2]).expected(ExpectedVersion::New),
+        note(new, []).event(oversized),
+        Append::new("ledger", wrong_type).events(noted([2])),
+        first,
+        note(reused, [2]).idempotency_key(key("k")),
+        note(last, [1]).expected(ExpectedVersion::Exists),
+        note(last, [1]).expected(ExpectedVersion::Exact(0)),
+    ];
+    let answers: [_; 8] = store.append(batch).await.try_into().expect("as many answers as appends");
+    let [made, conflict, oversized, other_type, replay, reuse, missing, made_last] = answers;
+    assert_eq!(made.expect("the first append is sound").version, 2);
+    assert_conflict(conflict, ExpectedVersion::New, 1);
+    assert_invalid(oversized, "bytes in a payload");
+    assert_invalid(other_type, "notebook");
+    assert_replay(replay, &first_answer);
+    assert_key_reused(reuse);
+    assert_conflict(missing, ExpectedVersion::Exists, 0);
+    assert_eq!(made_last.expect("the last append is sound").version, 1);
+    assert_stream(&*store, new, [1, 2]).await;
+    for id in [taken, wrong_type, replayed, reused, last] {
+        assert_stream(&*store, id, [1]).await;
+    }
+}
+
+/// Appends of one aggregate in one batch are taken in their order, each after what the one before wrote.
+pub async fn store_p2_one_aggregate_in_a_batch_is_taken_in_order(factory: &dyn Factory) {
+    let fixture = fresh(factory).await;
+    let (store, id, other) = (fixture.store(), Uuid::now_v7(), Uuid::now_v7());
+    let batch = vec![
+        note(id, [1, 2]).expected(ExpectedVersion::New),
+        note(other, [1]),
+        note(id, [3]).expected(ExpectedVersion::Exact(2)),
+        note(id, [4]),
+        note(id, [5]).expected(ExpectedVersion::Exists),
+        note(other, [2]).expected(ExpectedVersion::Exact(1)),
+    ];
+    let answers = store.append(batch).await;
+    let versions: Vec<_> =
+        answers.into_iter().map(|answer| answer.expect("each follows the one before").version).collect();
+    assert_eq!(versions, [2, 1, 3, 4, 5, 2], "the versions, in the order of the batch");
+    assert_stream(&*store, id, 1..6).await;
+    assert_stream(&*store, other, [1, 2]).await;
+    assert_rising(&log(&*store).await);
+}
+
+/// Of appends at one version in one batch the first wins, and one append sent twice is written once.
+pub async fn store_p3_in_a_batch_the_first_at_a_version_wins(factory: &dyn Factory) {
+    let fixture = fresh(factory).await;
+    let (store, id) = (fixture.store(), Uuid::now_v7());
+    for expected in [ExpectedVersion::New, ExpectedVersion::Exact(1)] {
+        let version = expected.named().unwrap();
+        let winner = note(id, [version]).expected(expected);
+        let answers = store.append(vec![winner.clone(), note(id, [99]).expected(expected), winner]).await;
+        let [won, lost, again]: [_; 3] = answers.try_into().expect("as many answers as appends");
+        let won = won.expect("the first at a version wins");
+        assert_eq!((won.version, won.replayed), (version + 1, false));
+        assert_conflict(lost, expected, version + 1);
+        assert_replay(again, &won);
+    }
+    let keyed = note(id, [2]).idempotency_key(key("k"));
+    let other = note(id, [3]).idempotency_key(key("k"));
+    let answers = store.append(vec![keyed.clone(), keyed, other]).await;
+    let [won, again, reused]: [_; 3] = answers.try_into().expect("as many answers as appends");
+    assert_replay(again, &won.expect("the first under a key wins"));
+    assert_key_reused(reused);
+    assert_stream(&*store, id, [0, 1, 2]).await;
+}
+
+/// A batch of nothing is answered with nothing.
+pub async fn store_p2_an_empty_batch_has_no_answers(factory: &dyn Factory) {
+    let fixture = fresh(factory).await;
+    let store = fixture.store();
+    assert!(store.append(Vec::new()).await.is_empty(), "no appends, no answers");
+    assert!(log(&*store).await.is_empty(), "nothing was sent, nothing is there");
+}
+
+/// Batches of every size keep each event with its own append, at its own position.
+pub async fn store_p2_batches_of_every_size_are_kept_whole(factory: &dyn Factory) {
+    let fixture = fresh(factory).await;
+    let store = fixture.store();
+    let mut expected = 0;
+    for size in [1_u64, 2, 3, 4, 5, 15, 17, 63, 64, 65, 130, 300] {
+        let ids: Vec<_> = (0..size).map(|_| Uuid::now_v7()).collect();
+        let appends: Vec<_> =
+            (0..).zip(&ids).map(|(at, id)| note(*id, at..at + 1 + at % 3).idempotency_key(key("k"))).collect();
+        let answers = store.append(appends.clone()).await;
+        assert_eq!(answers.len(), appends.len(), "an answer for each append");
+        for ((at, id), answer) in (0..).zip(&ids).zip(answers) {
+            let appended = answer.expect("each append has an aggregate of its own");
+            assert_eq!(appended.version, 1 + at % 3, "append {at} of {size}");
+            let events = stream(&*store, *id).await;
+            assert_eq!(events.last().map(|last| last.position()), appended.position, "append {at} of {size}");
+            assert_stream(&*store, *id, at..at + 1 + at % 3).await;
+            expected += 1 + at % 3;
+        }
+        let again = store.append(appends).await;
+        assert!(again.iter().all(|answer| matches!(answer, Ok(appended) if appended.replayed)), "each is found again");
+    }
+    let log = log(&*store).await;
+    assert_eq!(log.len() as u64, expected, "every event is in the log once");
+    assert_rising(&log);
+}
+
+/// An id belongs to one type: an append of another type is refused before its version is looked at.
+pub async fn store_p1_an_id_belongs_to_one_type(factory: &dyn Factory) {
+    let fixture = fresh(factory).await;
+    let (store, id) = (fixture.store(), Uuid::now_v7());
+    write(&*store, note(id, [1])).await;
+    for expected in [ExpectedVersion::Any, ExpectedVersion::New, ExpectedVersion::Exact(1), ExpectedVersion::Exact(5)] {
+        let other = Append::new("ledger", id).events(noted([2])).expected(expected);
+        let [answer]: [Result<_, Error>; 1] = store.append(vec![other]).await.try_into().unwrap();
+        assert_invalid(answer, "notebook");
+    }
+    assert_stream(&*store, id, [1]).await;
+}

@@ -1,0 +1,111 @@
+//! What a backend brings to the suite.
+
+use std::{
+    io::{self, Write as _},
+    sync::Arc,
+};
+
+use async_trait::async_trait;
+
+use crate::store::{Clock, EventStore, ManualClock, SystemClock};
+
+/// Holds one store on a database of its own, for one case.
+///
+/// What belongs to the database (a temporary directory, say) lives as long as the fixture.
+#[async_trait]
+pub trait Fixture: Send + Sync {
+    /// The store, with the default [`Limits`](crate::Limits) and the clock that the [`Factory`] was given.
+    fn store(&self) -> Arc<dyn EventStore>;
+
+    /// What the store can do. Cases that need more are not run, and say so.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Ends the store and opens the same database again, as a restart of the application would.
+    ///
+    /// Called only where [`Capabilities`] promises it; [`store`](Self::store) then gives the new one.
+    async fn reopen(&mut self);
+}
+
+/// Says what a store can do, beyond what every store must.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capabilities {
+    restart: bool,
+    clock: bool,
+}
+
+impl Capabilities {
+    /// Everything.
+    #[must_use]
+    pub const fn all() -> Self {
+        Self { restart: true, clock: true }
+    }
+
+    /// The database is gone with the store, so it cannot be opened again.
+    #[must_use]
+    pub const fn without_restart(mut self) -> Self {
+        self.restart = false;
+        self
+    }
+
+    /// Times come from elsewhere than the clock that the [`Factory`] was given.
+    #[must_use]
+    pub const fn without_clock(mut self) -> Self {
+        self.clock = false;
+        self
+    }
+}
+
+/// Makes a [`Fixture`] for each case: a fresh, empty database.
+///
+/// Any `async fn(Arc<dyn Clock>) -> impl Fixture` is a factory.
+#[async_trait]
+pub trait Factory: Send + Sync {
+    /// Makes a store on a new, empty database, telling the time by this clock.
+    async fn make(&self, clock: Arc<dyn Clock>) -> Box<dyn Fixture>;
+}
+
+#[async_trait]
+impl<M, P, F> Factory for M
+where
+    M: Fn(Arc<dyn Clock>) -> P + Send + Sync,
+    P: Future<Output = F> + Send,
+    F: Fixture + 'static,
+{
+    async fn make(&self, clock: Arc<dyn Clock>) -> Box<dyn Fixture> {
+        Box::new(self(clock).await)
+    }
+}
+
+/// A store that tells the time of the machine.
+pub(super) async fn fresh(factory: &dyn Factory) -> Box<dyn Fixture> {
+    factory.make(Arc::new(SystemClock)).await
+}
+
+/// A store that tells the time of a clock a case sets; `None`, said aloud, where it cannot.
+pub(super) async fn with_clock(
+    factory: &dyn Factory,
+    clock: &Arc<ManualClock>,
+    case: &str,
+) -> Option<Box<dyn Fixture>> {
+    let fixture = factory.make(Arc::<ManualClock>::clone(clock)).await;
+    if fixture.capabilities().clock {
+        return Some(fixture);
+    }
+    not_run(case, "the store does not take a clock");
+    None
+}
+
+/// A store that survives a restart; `None`, said aloud, where it does not.
+pub(super) async fn with_restart(factory: &dyn Factory, case: &str) -> Option<Box<dyn Fixture>> {
+    let fixture = fresh(factory).await;
+    if fixture.capabilities().restart {
+        return Some(fixture);
+    }
+    not_run(case, "the store does not survive a restart");
+    None
+}
+
+/// Past the test harness, which keeps what a passing test prints to itself.
+fn not_run(case: &str, reason: &str) {
+    let _ = writeln!(io::stderr(), "conformance case {case} NOT RUN: as declared, {reason}");
+}

@@ -1,0 +1,74 @@
+//! Every conformance case, on SQLite in a file and in memory.
+
+use std::sync::Arc;
+
+use annals::{
+    Clock, EventStore, SqliteStore,
+    testing::conformance::{Capabilities, Fixture},
+};
+use async_trait::async_trait;
+use tempfile::TempDir;
+
+/// A database file in a directory of its own.
+struct InFile {
+    store: SqliteStore,
+    clock: Arc<dyn Clock>,
+    folder: TempDir,
+}
+
+impl InFile {
+    async fn open(folder: &TempDir, clock: &Arc<dyn Clock>) -> SqliteStore {
+        let options = SqliteStore::options().shared_clock(Arc::clone(clock));
+        options.open(folder.path().join("annals.db")).await.unwrap()
+    }
+}
+
+#[async_trait]
+impl Fixture for InFile {
+    fn store(&self) -> Arc<dyn EventStore> {
+        Arc::new(self.store.clone())
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::all()
+    }
+
+    async fn reopen(&mut self) {
+        self.store.close().await;
+        self.store = Self::open(&self.folder, &self.clock).await;
+    }
+}
+
+async fn in_file(clock: Arc<dyn Clock>) -> InFile {
+    let folder = tempfile::tempdir().unwrap();
+    InFile { store: InFile::open(&folder, &clock).await, clock, folder }
+}
+
+struct InMemory(SqliteStore);
+
+#[async_trait]
+impl Fixture for InMemory {
+    fn store(&self) -> Arc<dyn EventStore> {
+        Arc::new(self.0.clone())
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::all().without_restart()
+    }
+
+    async fn reopen(&mut self) {
+        unreachable!("a database in memory is gone with its store")
+    }
+}
+
+async fn in_memory(clock: Arc<dyn Clock>) -> InMemory {
+    InMemory(SqliteStore::options().shared_clock(clock).open_in_memory().await.unwrap())
+}
+
+mod sqlite_in_a_file {
+    annals::conformance!(super::in_file);
+}
+
+mod sqlite_in_memory {
+    annals::conformance!(super::in_memory);
+}
