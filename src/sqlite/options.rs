@@ -158,6 +158,8 @@ impl SqliteOptions {
                 Synchronous::Full => SqliteSynchronous::Full,
                 Synchronous::Normal => SqliteSynchronous::Normal,
             })
+            // Without it REPLACE removes the row in its way and asks no trigger: the one that refuses DELETE neither.
+            .pragma("recursive_triggers", "ON")
             .statement_cache_capacity(64);
         let connect = match place {
             Place::File => connect.journal_mode(SqliteJournalMode::Wal),

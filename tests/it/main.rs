@@ -11,6 +11,7 @@ mod queue;
 mod scenario;
 mod smoke;
 mod snapshots;
+mod sqlite;
 mod statements;
 mod stored_names;
 mod work;
