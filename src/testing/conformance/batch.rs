@@ -9,7 +9,7 @@ use super::{
         note, noted, stream, write,
     },
 };
-use crate::store::{Append, Error, ExpectedVersion, Limits, NewEvent};
+use crate::store::{Append, Error, EventStoreExt as _, ExpectedVersion, Limits, NewEvent};
 
 /// Each append of a batch answers for itself, in the batch's order; a bad one fails no neighbour.
 pub async fn store_p2_each_append_of_a_batch_has_its_own_answer(factory: &dyn Factory) {
@@ -138,4 +138,28 @@ pub async fn store_p1_an_id_belongs_to_one_type(factory: &dyn Factory) {
         assert_invalid(answer, "notebook");
     }
     assert_stream(&*store, id, [1]).await;
+}
+
+/// An append that follows another is written only right behind that one's event, though the version alone would hold.
+pub async fn store_p3_an_append_that_follows_another_falls_with_it(factory: &dyn Factory) {
+    let fixture = fresh(factory).await;
+    let (store, id) = (fixture.store(), Uuid::now_v7());
+    let behind = |first: &Append, number: u64, version: u64| {
+        note(id, [number]).expected(ExpectedVersion::Exact(version)).follows(first.command_id)
+    };
+    let foreign = note(id, [1]);
+    write(&*store, foreign.clone()).await;
+    let lost = note(id, [2]).expected(ExpectedVersion::New);
+    let (late, sound) = (behind(&lost, 3, 1), behind(&foreign, 4, 1));
+    let last = behind(&sound, 5, 2);
+    let answers = store.append(vec![lost, late.clone(), sound.clone(), last.clone()]).await;
+    let [lost, late_answer, sound_answer, last_answer]: [_; 4] =
+        answers.try_into().expect("as many answers as appends");
+    assert_conflict(lost, ExpectedVersion::New, 1);
+    assert_conflict(late_answer, ExpectedVersion::Exact(1), 1);
+    let (sound_answer, last_answer) = (sound_answer.expect("it follows"), last_answer.expect("it follows"));
+    assert_conflict(store.append_one(late).await, ExpectedVersion::Exact(1), 3);
+    assert_replay(store.append_one(sound).await, &sound_answer);
+    assert_replay(store.append_one(last).await, &last_answer);
+    assert_stream(&*store, id, [1, 4, 5]).await;
 }

@@ -1,7 +1,5 @@
 //! Appends that are sent again: the first answer comes back, and nothing is written twice.
 
-use std::{future::poll_fn, pin::pin, task::Poll};
-
 use serde_json::json;
 use uuid::Uuid;
 
@@ -9,7 +7,7 @@ use super::{
     fixture::{Factory, fresh, with_restart},
     sample::{
         NOTEBOOK, assert_conflict, assert_dense, assert_key_reused, assert_replay, assert_stream, key, log, note,
-        noted, numbers, send_at_once, stream, write,
+        noted, numbers, send_at_once, stream, until_wait, write,
     },
 };
 use crate::store::{Append, EventStore, EventStoreExt as _, ExpectedVersion, Metadata, NewEvent};
@@ -206,19 +204,6 @@ pub async fn store_033_an_append_dropped_half_way_is_there_once(factory: &dyn Fa
     let events = stream(&*store, id).await;
     assert_dense(&events);
     assert_eq!(numbers(&events), (0..60).collect::<Vec<_>>(), "each round is there once, in its order");
-}
-
-/// Runs a future up to the n-th time it has to wait, then drops it.
-async fn until_wait<T>(future: impl Future<Output = T>, waits: u64) -> Option<T> {
-    let (mut future, mut waited) = (pin!(future), 0);
-    poll_fn(|context| match future.as_mut().poll(context) {
-        Poll::Ready(output) => Poll::Ready(Some(output)),
-        Poll::Pending => {
-            waited += 1;
-            if waited >= waits { Poll::Ready(None) } else { Poll::Pending }
-        }
-    })
-    .await
 }
 
 /// Events of one append can be told from another's of the same content: nothing is merged by content.

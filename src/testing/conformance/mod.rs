@@ -51,6 +51,7 @@
 
 mod append;
 mod batch;
+mod cache;
 mod commands;
 mod data;
 mod fixture;
@@ -65,6 +66,7 @@ mod tally;
 
 pub use append::*;
 pub use batch::*;
+pub use cache::*;
 pub use commands::*;
 pub use data::*;
 pub use fixture::{Capabilities, Factory, Fixture};
@@ -75,98 +77,109 @@ pub use read::*;
 pub use receipts::*;
 pub use replay::*;
 
-/// Makes a test of every conformance case, for the stores of a [`Factory`](crate::testing::conformance::Factory).
-///
-/// See [`testing::conformance`](crate::testing::conformance) for how. The tests run on tokio's multi-thread runtime:
-/// the crate that uses this needs tokio with its features `macros` and `rt-multi-thread`.
-#[macro_export]
-macro_rules! conformance {
-    ($factory:path) => {
-        $crate::conformance! { @cases $factory:
-            store_001_new_makes_versions_from_one
-            store_002_new_on_an_aggregate_with_events_is_a_conflict
-            store_003_exists_without_events_is_a_conflict
-            store_004_exists_appends_at_whatever_version
-            store_005_an_exact_version_never_leaves_a_hole
-            store_006_only_the_exact_version_is_taken
-            store_008_an_append_with_an_unsound_event_writes_none
-            store_009_of_two_writers_at_one_version_one_wins
-            store_010_twenty_appends_at_any_version_all_succeed
-            store_011_of_twenty_creators_one_succeeds
-            store_012_appends_to_different_aggregates_never_meet
-            store_015_payloads_come_back_byte_by_byte
-            store_016_times_are_cut_to_microseconds
-            store_p2_each_append_of_a_batch_has_its_own_answer
-            store_p2_one_aggregate_in_a_batch_is_taken_in_order
-            store_p3_in_a_batch_the_first_at_a_version_wins
-            store_p2_an_empty_batch_has_no_answers
-            store_p2_batches_of_every_size_are_kept_whole
-            store_p1_an_id_belongs_to_one_type
-            store_021_an_append_sent_again_gets_its_first_answer
-            store_022_a_late_retry_gets_its_first_answer
-            store_023_a_retry_after_a_restart_gets_its_first_answer
-            store_025_a_partly_known_append_is_refused
-            store_026_a_command_id_with_other_content_is_refused
-            store_027_command_ids_are_scoped_by_aggregate
-            store_030_a_retry_is_known_before_its_version_is_checked
-            store_032_an_append_sent_many_times_at_once_is_written_once
-            store_033_an_append_dropped_half_way_is_there_once
-            store_p2_equal_events_of_two_appends_are_two
-            store_p4_a_receipt_says_what_was_answered
-            store_p4_the_first_check_that_fits_answers
-            store_045_an_append_without_events_leaves_a_receipt
-            store_038_a_rejection_is_kept_only_at_the_version_it_was_decided_at
-            store_p4_a_rejection_has_a_key_and_no_events
-            store_035_different_requests_under_one_key_at_once
-            store_p4_an_expired_receipt_frees_its_key
-            store_p4_a_pinned_retry_outlives_its_receipt
-            store_p4_receipts_are_kept_for_ever_by_default
-            store_034_a_command_sent_again_is_not_decided_again
-            store_034_a_retry_is_answered_before_anything_is_checked
-            store_035_another_request_under_a_used_key_is_refused
-            store_036_fifty_calls_at_once_have_one_effect
-            store_037_a_command_lost_before_its_commit_is_executed_by_its_retry
-            store_p5_a_lost_reply_is_found_out_about
-            store_p5_a_rejection_with_a_lost_reply_stands
-            store_p5_a_dead_attempt_is_decided_again
-            store_038_a_rejection_is_replayed
-            store_038_an_overtaken_rejection_is_decided_again
-            store_039_a_conflict_uses_no_key_up
-            store_039_a_pinned_aggregate_that_is_not_there_is_a_conflict
-            store_040_a_failed_database_uses_no_key_up
-            store_042_keys_are_scoped_by_aggregate
-            store_090_natural_keys_that_hold_the_tenant_keep_tenants_apart
-            store_045_a_command_without_events_is_replayed
-            store_046_keys_have_bounds
-            store_047_a_stream_is_read_by_windows_both_ways
-            store_047_an_unknown_stream_is_version_zero
-            store_048_a_stream_up_to_a_time_is_its_longest_beginning
-            store_048_a_selection_does_not_change_what_was_there_at_a_time
-            store_049_a_selection_still_tells_the_whole_version
-            store_101_a_visitor_that_fails_ends_the_read
-            store_048_the_past_is_the_fold_of_its_events
-            store_050_replaying_twice_gives_the_same_and_decides_nothing
-            store_051_old_shapes_are_lifted
-            store_051_an_unknown_event_is_a_named_error
-            store_053_a_used_repository_sees_what_a_fresh_one_does
-            store_p6_the_log_shows_every_event_in_one_order
-            store_p6_a_selection_chooses_by_aggregate_type_and_event_type
-            store_p6_a_read_goes_on_where_the_last_one_ended
-            store_p6_a_reader_among_writers_misses_nothing
-            store_102_texts_are_data
-            store_102_natural_keys_are_data
-            store_102_names_of_types_have_bounds
-            store_102_events_have_at_most_a_mebibyte
-            store_102_appends_have_at_most_500_events_and_four_mebibytes
-            store_103_many_tasks_never_stall
+/// Makes the macro that makes a test of each case: the cases are listed once.
+macro_rules! tests_of {
+    (($dollar:tt) $($case:ident)+) => {
+        /// Makes a test of every conformance case, for the stores of a
+        /// [`Factory`](crate::testing::conformance::Factory).
+        ///
+        /// See [`testing::conformance`](crate::testing::conformance) for how. The tests run on tokio's multi-thread
+        /// runtime: the crate that uses this needs tokio with its features `macros` and `rt-multi-thread`.
+        #[macro_export]
+        macro_rules! conformance {
+            ($dollar factory:path) => {
+                $(
+                    #[tokio::test(flavor = "multi_thread")]
+                    async fn $case() {
+                        $crate::testing::conformance::$case(&$dollar factory).await;
+                    }
+                )+
+            };
         }
     };
-    (@cases $factory:path: $($case:ident)+) => {
-        $(
-            #[tokio::test(flavor = "multi_thread")]
-            async fn $case() {
-                $crate::testing::conformance::$case(&$factory).await;
-            }
-        )+
-    };
+}
+
+tests_of! {
+    ($)
+    store_001_new_makes_versions_from_one
+    store_002_new_on_an_aggregate_with_events_is_a_conflict
+    store_003_exists_without_events_is_a_conflict
+    store_004_exists_appends_at_whatever_version
+    store_005_an_exact_version_never_leaves_a_hole
+    store_006_only_the_exact_version_is_taken
+    store_008_an_append_with_an_unsound_event_writes_none
+    store_009_of_two_writers_at_one_version_one_wins
+    store_010_twenty_appends_at_any_version_all_succeed
+    store_011_of_twenty_creators_one_succeeds
+    store_012_appends_to_different_aggregates_never_meet
+    store_015_payloads_come_back_byte_by_byte
+    store_016_times_are_cut_to_microseconds
+    store_p2_each_append_of_a_batch_has_its_own_answer
+    store_p2_one_aggregate_in_a_batch_is_taken_in_order
+    store_p3_in_a_batch_the_first_at_a_version_wins
+    store_p2_an_empty_batch_has_no_answers
+    store_p2_batches_of_every_size_are_kept_whole
+    store_p1_an_id_belongs_to_one_type
+    store_p3_an_append_that_follows_another_falls_with_it
+    store_021_an_append_sent_again_gets_its_first_answer
+    store_022_a_late_retry_gets_its_first_answer
+    store_023_a_retry_after_a_restart_gets_its_first_answer
+    store_025_a_partly_known_append_is_refused
+    store_026_a_command_id_with_other_content_is_refused
+    store_027_command_ids_are_scoped_by_aggregate
+    store_030_a_retry_is_known_before_its_version_is_checked
+    store_032_an_append_sent_many_times_at_once_is_written_once
+    store_033_an_append_dropped_half_way_is_there_once
+    store_p2_equal_events_of_two_appends_are_two
+    store_p4_a_receipt_says_what_was_answered
+    store_p4_the_first_check_that_fits_answers
+    store_045_an_append_without_events_leaves_a_receipt
+    store_038_a_rejection_is_kept_only_at_the_version_it_was_decided_at
+    store_p4_a_rejection_has_a_key_and_no_events
+    store_035_different_requests_under_one_key_at_once
+    store_p4_an_expired_receipt_frees_its_key
+    store_p4_a_pinned_retry_outlives_its_receipt
+    store_p4_receipts_are_kept_for_ever_by_default
+    store_034_a_command_sent_again_is_not_decided_again
+    store_034_a_retry_is_answered_before_anything_is_checked
+    store_035_another_request_under_a_used_key_is_refused
+    store_036_fifty_calls_at_once_have_one_effect
+    store_037_a_command_lost_before_its_commit_is_executed_by_its_retry
+    store_p5_a_lost_reply_is_found_out_about
+    store_p5_a_rejection_with_a_lost_reply_stands
+    store_p5_a_dead_attempt_is_decided_again
+    store_038_a_rejection_is_replayed
+    store_038_an_overtaken_rejection_is_decided_again
+    store_039_a_conflict_uses_no_key_up
+    store_039_a_pinned_aggregate_that_is_not_there_is_a_conflict
+    store_040_a_failed_database_uses_no_key_up
+    store_042_keys_are_scoped_by_aggregate
+    store_090_natural_keys_that_hold_the_tenant_keep_tenants_apart
+    store_045_a_command_without_events_is_replayed
+    store_046_keys_have_bounds
+    store_047_a_stream_is_read_by_windows_both_ways
+    store_047_an_unknown_stream_is_version_zero
+    store_048_a_stream_up_to_a_time_is_its_longest_beginning
+    store_048_a_selection_does_not_change_what_was_there_at_a_time
+    store_049_a_selection_still_tells_the_whole_version
+    store_101_a_visitor_that_fails_ends_the_read
+    store_048_the_past_is_the_fold_of_its_events
+    store_050_replaying_twice_gives_the_same_and_decides_nothing
+    store_051_old_shapes_are_lifted
+    store_051_an_unknown_event_is_a_named_error
+    store_053_a_used_repository_decides_on_what_is_stored
+    store_053_a_kept_state_hides_no_conflict
+    store_053_a_kept_state_hides_no_receipt
+    store_053_commands_on_one_aggregate_at_once_all_take_effect
+    store_053_a_dropped_command_leaves_no_wrong_state
+    store_p6_the_log_shows_every_event_in_one_order
+    store_p6_a_selection_chooses_by_aggregate_type_and_event_type
+    store_p6_a_read_goes_on_where_the_last_one_ended
+    store_p6_a_reader_among_writers_misses_nothing
+    store_102_texts_are_data
+    store_102_natural_keys_are_data
+    store_102_names_of_types_have_bounds
+    store_102_events_have_at_most_a_mebibyte
+    store_102_appends_have_at_most_500_events_and_four_mebibytes
+    store_103_many_tasks_never_stall
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{
     fixture::{Factory, fresh, with_clock},
     sample::{key, stream, write},
-    tally::{Command, Event, Eventful, Happening, Rejection, Tally},
+    tally::{Command, Event, Rejection, Tally},
 };
 use crate::{
     command::{Loaded, Repository},
@@ -155,35 +155,4 @@ pub async fn store_051_an_unknown_event_is_a_named_error(factory: &dyn Factory) 
         assert_eq!(tallies.load_at(id, 2).await.unwrap().state.sum, 3, "what stands before it can be read");
         assert_eq!(stream(&*store, id.uuid()).await.len(), 4, "nothing was written");
     }
-}
-
-/// A repository that has been used sees what a fresh one does, and can hide no conflict.
-pub async fn store_053_a_used_repository_sees_what_a_fresh_one_does(factory: &dyn Factory) {
-    let fixture = fresh(factory).await;
-    let (store, id) = (fixture.store(), Id::<Tally>::new());
-    let failed = [
-        Happening::Lost(Error::Backend { fault: crate::store::Fault::Io, detail: None, source: None }),
-        Happening::ReplyLost(Error::Backend { fault: crate::store::Fault::Io, detail: None, source: None }),
-    ];
-    let eventful = Eventful::new(&store, failed);
-    let used = Repository::<Tally>::new(&eventful);
-    let same = async |sum| {
-        let (used, fresh) = (used.load(id).await.unwrap(), Repository::<Tally>::new(&store).load(id).await.unwrap());
-        assert_eq!(used, fresh, "the used repository, the fresh one");
-        assert_eq!(used.state.sum, sum);
-    };
-    used.execute(id, &Command::add(1)).await.expect_err("it was not sent");
-    same(0).await;
-    used.execute(id, &Command::add(2)).await.expect_err("its reply was lost");
-    same(2).await;
-    used.execute(id, &Command::add(4)).await.unwrap();
-    same(6).await;
-    let elsewhere = Repository::<Tally>::new(&store);
-    elsewhere.execute(id, &Command::take(6)).await.unwrap();
-    let late = used.execute(id, &Command::take(1)).idempotency_key(key("k")).await.unwrap_err();
-    assert_eq!(late.rejection(), Some(&Rejection::NotEnough { wanted: 1, there: 0 }), "decided on what is there");
-    same(0).await;
-    let pinned = used.execute(id, &Command::add(1)).expected_version(crate::store::ExpectedVersion::Exact(2)).await;
-    let error = pinned.expect_err("the version it saw last is gone");
-    assert!(error.store_error().is_some_and(Error::is_conflict), "expected a conflict, got {error:?}");
 }

@@ -1,6 +1,6 @@
 //! What the cases append, and how they look at what was stored.
 
-use std::sync::Arc;
+use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll};
 
 use tokio::{sync::Barrier, task::JoinSet};
 use uuid::Uuid;
@@ -141,6 +141,19 @@ pub(super) async fn send_at_once(store: &Arc<dyn EventStore>, appends: Vec<Appen
     at_once(appends.len(), |task| {
         let (store, append) = (Arc::clone(store), appends[task].clone());
         async move { store.append_one(append).await }
+    })
+    .await
+}
+
+/// Runs a future up to the n-th time it has to wait, then drops it.
+pub(super) async fn until_wait<T>(future: impl Future<Output = T>, waits: u64) -> Option<T> {
+    let (mut future, mut waited) = (pin!(future), 0);
+    poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => {
+            waited += 1;
+            if waited >= waits { Poll::Ready(None) } else { Poll::Pending }
+        }
     })
     .await
 }

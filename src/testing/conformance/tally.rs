@@ -132,6 +132,11 @@ impl Eventful {
         Self { store: Arc::clone(store), plan: Arc::new(Mutex::new(plan.into_iter().collect())) }
     }
 
+    /// Plans one more.
+    pub(super) fn plan(&self, happening: Happening) {
+        self.plan.lock().unwrap().push_back(happening);
+    }
+
     /// Makes sure that all that was planned has happened.
     pub(super) fn assert_all_happened(&self) {
         let left = self.plan.lock().unwrap();
