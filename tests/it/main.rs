@@ -4,6 +4,7 @@
 mod architecture;
 mod cache;
 mod campaign;
+mod cases;
 mod conformance;
 mod faults;
 mod migrations;

@@ -15,8 +15,8 @@ use uuid::Uuid;
 use crate::{
     domain::Aggregate,
     store::{
-        Append, Appended, Error, EventStore, EventStoreExt as _, IdempotencyKey, LogQuery, LogRead, Position, Receipt,
-        StreamQuery, StreamRead, Visit,
+        Append, Appended, Error, EventStore, EventStoreExt as _, IdempotencyKey, LoadQuery, LoadVisitor, LogQuery,
+        LogRead, Position, Receipt, SnapshotRef, StreamQuery, StreamRead, Visit,
     },
 };
 
@@ -117,7 +117,7 @@ pub(super) enum Happening {
     /// It is sent; this is the answer all the same.
     ReplyLost(Error),
     /// Another append is written first.
-    Overtaken(Append),
+    Overtaken(Box<Append>),
 }
 
 /// A store on the way to which things happen, in the order a case has planned them.
@@ -153,7 +153,7 @@ impl Eventful {
                 Err(error)
             }
             Some(Happening::Overtaken(other)) => {
-                self.store.append_one(other).await.expect("what overtakes can be written");
+                self.store.append_one(*other).await.expect("what overtakes can be written");
                 self.store.append_one(append).await
             }
         }
@@ -172,6 +172,14 @@ impl EventStore for Eventful {
 
     async fn read_stream(&self, query: &StreamQuery, visit: Visit<'_>) -> Result<StreamRead, Error> {
         self.store.read_stream(query, visit).await
+    }
+
+    async fn load(&self, query: &LoadQuery, visitor: &mut dyn LoadVisitor) -> Result<StreamRead, Error> {
+        self.store.load(query, visitor).await
+    }
+
+    async fn save_snapshot(&self, snapshot: SnapshotRef<'_>) -> Result<(), Error> {
+        self.store.save_snapshot(snapshot).await
     }
 
     async fn read_log(&self, query: &LogQuery, visit: Visit<'_>) -> Result<LogRead, Error> {
