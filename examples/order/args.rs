@@ -1,0 +1,60 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+
+/// Tells the story of one order, or imports a file of real ones.
+///
+/// Without arguments: a short story on a database in memory. With a file: every invoice becomes an order, and every
+/// line of it a command that is executed once, however often the file is imported.
+#[derive(Debug, Parser)]
+#[command(name = "order")]
+pub struct Args {
+    /// The file to import: CSV, plain or gzipped, with the header
+    /// InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country
+    #[arg(value_name = "FILE.csv[.gz]")]
+    pub file: Option<PathBuf>,
+
+    /// The database to import into; made where there is none
+    #[arg(long, value_name = "URL", default_value = "sqlite:orders.db", requires = "file")]
+    pub database_url: String,
+
+    /// How many orders are worked on at once; lines of one order stay in the file's order
+    #[arg(long, value_name = "N", default_value_t = 8, requires = "file",
+          value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub workers: u16,
+
+    /// How many times to import the file, for larger loads: from the second time on its invoices are numbered 536365#2,
+    /// 536365#3 and so on, so they are orders of their own
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "file",
+          value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub repeat: u16,
+
+    /// How the summary is written to standard output
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Text, requires = "file")]
+    pub format: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// A summary for people
+    Text,
+    /// One JSON object
+    Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_fit_together() {
+        Args::command().debug_assert();
+        assert!(Args::try_parse_from(["order"]).unwrap().file.is_none());
+        assert!(Args::try_parse_from(["order", "--workers", "2"]).is_err(), "the story takes no options");
+        assert!(Args::try_parse_from(["order", "--workers", "0", "a.csv"]).is_err());
+    }
+}

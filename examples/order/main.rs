@@ -1,0 +1,77 @@
+//! One order, and then many: the tutorial of this crate.
+//!
+//! ```sh
+//! cargo run --example order                                      # a story, with nothing to set up
+//! cargo run --release --example order -- orders.csv.gz           # an import of real orders
+//! cargo run --release --example order -- --help
+//! ```
+//!
+//! Read [`domain`] first: it is the model, and all of it. Then [`story`], which sends commands to it and lets go wrong
+//! what goes wrong in practice. [`import`] does the same at scale, and [`summary`] reads the result back from the log.
+#![allow(missing_docs, unreachable_pub, reason = "a program is no library: nobody calls in from outside")]
+
+mod args;
+mod database;
+mod domain;
+mod file;
+mod import;
+mod progress;
+mod row;
+mod story;
+mod summary;
+
+use std::{
+    error::Error,
+    io::{self, ErrorKind, Write as _},
+    iter::successors,
+    path::PathBuf,
+    process::ExitCode,
+    time::Instant,
+};
+
+use clap::Parser as _;
+
+use crate::{
+    args::{Args, Format},
+    import::Import,
+    summary::{Sales, Summary},
+};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let mut args = Args::parse();
+    let done = match args.file.take() {
+        Some(file) => import(file, args).await,
+        None => story::tell(&mut io::stdout()).await,
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads has seen enough, as with `| head`.
+        Err(error) if error.downcast_ref().is_some_and(|e: &io::Error| e.kind() == ErrorKind::BrokenPipe) => {
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            let causes = successors(Some(&*error as &dyn Error), |&error| error.source());
+            eprintln!("error: {}", causes.map(ToString::to_string).collect::<Vec<_>>().join(": "));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn import(file: PathBuf, args: Args) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let store = database::connect(&args.database_url).await?;
+    let started = Instant::now();
+    let run = Import { file, workers: args.workers, copies: args.repeat }.run(&store).await?;
+    let summary = Summary {
+        run,
+        elapsed_seconds: started.elapsed(),
+        sales: Sales::in_store(&store).await?,
+        database: database::without_secrets(&args.database_url),
+    };
+    let text = match args.format {
+        Format::Text => summary.to_string(),
+        Format::Json => serde_json::to_string(&summary)? + "\n",
+    };
+    io::stdout().write_all(text.as_bytes())?;
+    Ok(())
+}
