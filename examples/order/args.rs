@@ -21,7 +21,7 @@ pub struct Args {
     pub database_url: String,
 
     /// How many orders are worked on at once; lines of one order stay in the file's order
-    #[arg(long, value_name = "N", default_value_t = 8, requires = "file",
+    #[arg(long, value_name = "N", default_value_t = 32, requires = "file",
           value_parser = clap::value_parser!(u16).range(1..=256))]
     pub workers: u16,
 

@@ -8,6 +8,7 @@ mod cases;
 mod conformance;
 mod faults;
 mod migrations;
+mod order_example;
 mod queue;
 mod scenario;
 mod smoke;

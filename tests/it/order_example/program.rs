@@ -1,0 +1,88 @@
+//! The example as its users run it: a program, its output, its exit code.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+};
+
+use serde_json::Value;
+
+/// The example, which `cargo test` has built beside the tests.
+pub fn order() -> Command {
+    let tests = std::env::current_exe().unwrap();
+    let target = tests.parent().and_then(Path::parent).unwrap();
+    let program = target.join("examples").join(format!("order{}", std::env::consts::EXE_SUFFIX));
+    assert!(
+        program.is_file(),
+        "{} is missing. `cargo test` builds it; for a single test binary, first run: cargo build --example order{}",
+        program.display(),
+        if cfg!(debug_assertions) { "" } else { " --release" }
+    );
+    let mut order = Command::new(program);
+    order.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    order
+}
+
+/// A database and the files to import into it, in a folder of their own.
+pub struct Shop {
+    folder: tempfile::TempDir,
+}
+
+impl Shop {
+    pub fn open() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Writes a file into the folder.
+    pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    /// The program, about to import a file as JSON.
+    pub fn importer(&self, file: &Path) -> Command {
+        let mut order = order();
+        order.current_dir(&self.folder).args(["--format", "json"]).arg(file);
+        order
+    }
+
+    /// Imports a file, with further arguments, and returns the summary.
+    pub fn import(&self, file: &Path, arguments: &[&str]) -> Value {
+        summary_of(&self.importer(file).args(arguments).output().unwrap())
+    }
+
+    pub fn spawn(&self, file: &Path) -> Child {
+        self.importer(file).stdout(Stdio::null()).spawn().unwrap()
+    }
+}
+
+/// The one object on standard output.
+pub fn summary_of(output: &Output) -> Value {
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{}: {err}", output.status);
+    assert_eq!(out.lines().count(), 1, "one line on standard output: {out}");
+    serde_json::from_str(&out).unwrap()
+}
+
+/// A summary without what may differ: the time it took, and where the database is.
+pub fn without_time_and_place(mut summary: Value) -> Value {
+    for name in ["elapsed_seconds", "database"] {
+        assert!(summary.as_object_mut().unwrap().remove(name).is_some(), "{name} is missing");
+    }
+    summary
+}
+
+/// What a summary says about the store, without the run.
+pub fn totals(summary: &Value) -> Value {
+    let names = ["sales_orders", "credit_notes", "adjustments", "gross", "credits", "adjusted", "net", "top_countries"];
+    names.iter().map(|name| ((*name).to_owned(), summary[*name].clone())).collect()
+}
+
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
