@@ -48,9 +48,9 @@ for ((round = 1; round <= rounds; round++)); do
     if kill -9 "$child" 2>/dev/null; then kills=$((kills + 1)); fi
     wait "$child" 2>/dev/null || true
     child=""
-    printf '\rround %d of %d, %d killed' "$round" "$rounds" "$kills" >&2
+    [ ! -t 2 ] || printf '\rround %d of %d, %d killed' "$round" "$rounds" "$kills" >&2
 done
-echo >&2
+[ ! -t 2 ] || echo >&2
 
 finished="$(import killed)"
 again="$(import killed)"

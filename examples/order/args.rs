@@ -16,7 +16,7 @@ pub struct Args {
     #[arg(value_name = "FILE.csv[.gz]")]
     pub file: Option<PathBuf>,
 
-    /// The database to import into; made where there is none
+    /// The database to import into, made where there is none: a file in the current folder, unless told otherwise
     #[arg(long, value_name = "URL", default_value = "sqlite:orders.db", requires = "file")]
     pub database_url: String,
 

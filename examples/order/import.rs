@@ -64,7 +64,7 @@ pub enum ImportError {
     File { path: PathBuf, source: FileError },
     #[error("line {line}, of invoice {invoice}, was not executed")]
     Execute { line: u64, invoice: String, source: ExecuteError<OrderRejection> },
-    #[error("a line has no key")]
+    #[error("the key of a line was refused")]
     Key(#[from] annals::Error),
     #[error("a part of the import broke")]
     Broken(#[from] JoinError),

@@ -53,6 +53,7 @@ async fn an_import_that_is_killed_anywhere_ends_in_the_same_sums() {
 /// Waits until the import has recorded this many events more than there are, or has ended.
 async fn wait_for_events(shop: &Shop, import: &mut Child, more: u64) {
     let store = SqliteStore::options().readers(1).open(shop.path("orders.db")).await.unwrap();
+    // Positions on SQLite have no holes: they count.
     let begun_at = store.head().await.unwrap().get();
     while store.head().await.unwrap().get() < begun_at + more && import.try_wait().unwrap().is_none() {
         tokio::task::yield_now().await;

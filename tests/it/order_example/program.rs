@@ -3,6 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
+    time::SystemTime,
 };
 
 use serde_json::Value;
@@ -12,15 +13,33 @@ pub fn order() -> Command {
     let tests = std::env::current_exe().unwrap();
     let target = tests.parent().and_then(Path::parent).unwrap();
     let program = target.join("examples").join(format!("order{}", std::env::consts::EXE_SUFFIX));
+    let built = program.metadata().and_then(|metadata| metadata.modified()).ok();
+    let home = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let written = newest(&home.join("src")).max(newest(&home.join("examples/order")));
     assert!(
-        program.is_file(),
-        "{} is missing. `cargo test` builds it; for a single test binary, first run: cargo build --example order{}",
+        built.is_some_and(|built| built >= written),
+        "{} is {}. `cargo test` builds it; `cargo test --test it` does not: first run cargo build --example order{}",
         program.display(),
+        if built.is_some() { "older than its code" } else { "missing" },
         if cfg!(debug_assertions) { "" } else { " --release" }
     );
     let mut order = Command::new(program);
     order.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     order
+}
+
+/// When the newest Rust file in a folder was written.
+fn newest(folder: &Path) -> SystemTime {
+    let mut newest = SystemTime::UNIX_EPOCH;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            newest = newest.max(self::newest(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            newest = newest.max(path.metadata().unwrap().modified().unwrap());
+        }
+    }
+    newest
 }
 
 /// A database and the files to import into it, in a folder of their own.
