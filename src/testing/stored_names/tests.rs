@@ -147,11 +147,12 @@ fn a_changed_shape_without_an_upcaster_fails_with_or_without_update() {
     // What is stored cannot be read.
     account!(Unreadable, Text { Opened, Paid { amount: String, to: Option<String> }, Noted(Vec<String>) });
     let text = [Text::Opened, Text::Paid { amount: "5".into(), to: Some("a".into()) }, Text::Noted(vec!["b".into()])];
-    let expected = r#"1. line 2, "paid" in schema version 1, can no longer be read
-   payload of event type "paid" does not fit: invalid type: integer `5`, expected a string at line 1 column 11
-   undo the change, or add .upcast("paid", …), which lifts schema version 1 to 2: the new shape is stored under that
-"#;
-    assert_eq!(problems::<Unreadable>(STORED, &text), expected);
+    let report = problems::<Unreadable>(STORED, &text);
+    let cannot = "1. line 2, \"paid\" in schema version 1, can no longer be read\n   payload of event type \"paid\" does not fit: ";
+    let advice = "\n   undo the change, or add .upcast(\"paid\", …), which lifts schema version 1 to 2: the new shape is \
+                  stored under that\n";
+    assert!(report.starts_with(cannot) && report.ends_with(advice), "{report}");
+    assert_eq!(report.lines().count(), 3, "{report}");
     stays_with_update::<Unreadable>(STORED, &text, "can no longer be read");
     let file = Stored::of(STORED);
     check::<Unreadable>(&text, &file.file(), true).unwrap_err();
@@ -198,7 +199,7 @@ fn a_changed_shape_with_an_upcaster_is_a_new_schema_version() {
     let stray = [Stray::Opened, Stray::Paid { pence: 500 }, Stray::Noted(vec!["b".into()])];
     let report = problems::<Astray>(&lifted, &stray);
     assert!(
-        report.contains("missing field `pence` at line 1 column 13\n   the upcasters of \"paid\" do not lead"),
+        report.contains("\n   the upcasters of \"paid\" do not lead to today's shape: mend them, or add the one"),
         "{report}"
     );
 }
