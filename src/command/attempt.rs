@@ -10,7 +10,7 @@ use super::{
     in_lane,
     repository::Fold,
     retry::Attempts,
-    send::send,
+    send::send_command,
 };
 use crate::{
     domain::Aggregate,
@@ -49,16 +49,21 @@ impl<'e, 'a, A: Aggregate> Attempt<'e, 'a, A> {
             (Some(key), Some(fingerprint)) => Some(Keyed { key: key.clone(), fingerprint: fingerprint.clone()? }),
             (Some(key), None) => Some(Keyed { key: key.clone(), fingerprint: Fingerprint::of(execute.command)? }),
         };
-        // Under a key, a command has the same id in every process that attempts it.
-        let command_id = keyed.as_ref().map_or_else(Uuid::now_v7, |keyed| keyed.key.command_id(execute.id.uuid()));
+        let command_id = match &keyed {
+            // Under a key, a command has the same id in every process that attempts it: should its receipt expire before
+            // the last of them arrives, that one still finds its events.
+            Some(keyed) if execute.repository.cache.is_none() => keyed.key.command_id(execute.id.uuid()),
+            // Not in the cache, where others decide on top of this very attempt: another process may carry out the same
+            // request with other events, and those must not look like the ones they followed.
+            _ => Uuid::now_v7(),
+        };
         telemetry::command_begun(command_id);
         Ok(Self { execute, keyed, command_id })
     }
 
     /// Makes the next attempt a new decision, with an id of its own.
     ///
-    /// The last one is dead, but in the cache others may have decided on top of it: an event that bears its id must not
-    /// look like the one they followed.
+    /// The last one is dead, but in the cache others may have decided on top of it: see [`new`](Self::new).
     pub(super) fn decide_anew(&mut self) {
         if self.execute.repository.cache.is_some() {
             self.command_id = Uuid::now_v7();
@@ -74,7 +79,7 @@ impl<'e, 'a, A: Aggregate> Attempt<'e, 'a, A> {
         match self.decide(&loaded, read.receipt)? {
             Decision::Ended(ended) => ended,
             Decision::Append(append, _) => {
-                let sent = send(self.store(), *append, attempts).await;
+                let sent = send_command(self.store(), *append, attempts).await;
                 answer::<A>(&sent.map_err(|error| self.as_pinned(error))?)
             }
         }
@@ -153,11 +158,12 @@ impl<'e, 'a, A: Aggregate> Attempt<'e, 'a, A> {
         append.command_id(self.command_id)
     }
 
-    /// A conflict speaks of the version decided at; the caller pinned something else, or nothing.
+    /// A conflict speaks of the version decided at; one that is returned speaks of what the caller pinned.
     pub(super) fn as_pinned(&self, error: Error) -> Error {
+        let expected = self.execute.expected;
         match error {
-            Error::Conflict { aggregate, actual, .. } => {
-                Error::Conflict { aggregate, expected: self.execute.expected, actual }
+            Error::Conflict { aggregate, actual, .. } if !expected.holds_at(actual) => {
+                Error::Conflict { aggregate, expected, actual }
             }
             other => other,
         }

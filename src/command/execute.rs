@@ -115,7 +115,7 @@ impl<'a, A: Aggregate> Execute<'a, A> {
             let mut attempts = self.repository.retry.begin("command");
             loop {
                 match attempt.make(&mut attempts).await {
-                    Err(ExecuteError::Store(error)) if self.can_decide_again(&error) => {
+                    Err(ExecuteError::Store(error)) if !attempts.are_over() && self.can_decide_again(&error) => {
                         attempts.pause_after(error).await?;
                         attempt.decide_anew();
                     }

@@ -15,7 +15,7 @@ use super::{
     attempt::{Attempt, Decision, Ended, answer},
     cache::{Cache, Entry, Lane, Ticket},
     retry::Attempts,
-    send::send,
+    send::send_command,
 };
 use crate::{
     domain::Aggregate,
@@ -42,17 +42,19 @@ pub(super) async fn make<A: Aggregate>(
         return arrive(attempt, &lane, departed).await;
     }
     let (loaded, read) = attempt.read(lane.take_settled()).await?;
+    // Where the receipt was the answer nothing else was read.
+    let is_stale = loaded.version < read.version;
     match attempt.decide(&loaded, read.receipt) {
         Ok(Decision::Append(append, events)) => {
             let departed = depart_from_read(attempt, &lane, loaded, (*append, events), attempts);
             arrive(attempt, &lane, departed).await
         }
         Ok(Decision::Ended(ended)) => {
-            lane.keep(loaded, false);
+            lane.keep(loaded, is_stale);
             ended
         }
         Err(error) => {
-            lane.keep(loaded, false);
+            lane.keep(loaded, is_stale);
             Err(error.into())
         }
     }
@@ -85,7 +87,11 @@ fn depart_from_read<'s, A: Aggregate>(
     let mut kept = lane.lock();
     if kept.is_some() {
         // Somebody else was faster. If they wrote, this decision is an old one, and the database will say so.
-        return Departed { sending: Box::pin(send(attempt.store(), decided.0, attempts)), answer: None, ticket: None };
+        return Departed {
+            sending: Box::pin(send_command(attempt.store(), decided.0, attempts)),
+            answer: None,
+            ticket: None,
+        };
     }
     let entry = kept.insert(lane.entry_of(loaded));
     depart(attempt, lane, entry, decided, attempts)
@@ -103,7 +109,7 @@ fn depart<'s, A: Aggregate>(
     attempts: &'s mut Attempts,
 ) -> Departed<'s, A> {
     let ticket = Some(entry.depart(lane, attempt.command_id(), events));
-    let mut sending = Box::pin(send(attempt.store(), append, attempts));
+    let mut sending = Box::pin(send_command(attempt.store(), append, attempts));
     let answer = match sending.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(answer) => Some(answer),
         Poll::Pending => None,

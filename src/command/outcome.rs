@@ -15,6 +15,9 @@ pub struct Executed {
     /// The position of its last event; `None` where it led to none.
     pub position: Option<Position>,
     /// Nothing was done now: this is the answer the command was given the first time.
+    ///
+    /// Under a key it can also have been done now, where the reply to this call's own first attempt was lost: who wrote
+    /// a receipt is not known. Without a key always `false`.
     pub replayed: bool,
 }
 

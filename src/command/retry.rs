@@ -14,9 +14,11 @@ pub struct Retry {
     pub max_attempts: u32,
     /// How long to go on, counted from the first attempt. Default: 15 seconds.
     pub max_time: Duration,
-    /// The pause after the first attempt; each later one is up to twice as long, with jitter. Default: 1 ms.
+    /// The pause after the first attempt; each later one is twice as long. Default: 1 ms.
+    ///
+    /// Each pause is lengthened by a random part of itself, so that those who met once do not meet again.
     pub min_delay: Duration,
-    /// The longest pause. Default: 100 ms.
+    /// The longest pause, without its jitter. Default: 100 ms.
     pub max_delay: Duration,
 }
 
@@ -40,20 +42,18 @@ impl Retry {
 
     pub(super) fn begin(self, what: &'static str) -> Attempts {
         let delays = ExponentialBuilder::new()
-            .with_min_delay(self.min_delay)
-            .with_max_delay(self.max_delay)
+            .with_min_delay(self.min_delay.min(LONGEST))
+            .with_max_delay(self.max_delay.min(LONGEST))
             .without_max_times()
             .with_jitter()
             .build();
-        Attempts {
-            what,
-            made: 1,
-            left: self.max_attempts.saturating_sub(1),
-            ends: Instant::now() + self.max_time,
-            delays,
-        }
+        let ends = Instant::now() + self.max_time.min(LONGEST);
+        Attempts { what, made: 1, left: self.max_attempts.saturating_sub(1), ends, is_over: false, delays }
     }
 }
+
+/// What "without end" comes to, a year: no clock overflows.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Counts the attempts of one command.
 #[derive(Debug)]
@@ -62,6 +62,7 @@ pub(super) struct Attempts {
     made: u32,
     left: u32,
     ends: Instant,
+    is_over: bool,
     delays: ExponentialBackoff,
 }
 
@@ -74,13 +75,24 @@ impl Attempts {
     pub(super) async fn pause_after(&mut self, error: Error) -> Result<(), Error> {
         let delay = self.delays.next().unwrap_or_default();
         if self.left == 0 || Instant::now() + delay > self.ends {
-            telemetry::gave_up(self.what, self.made, &error);
-            return Err(if error.is_conflict() { Error::contention(error) } else { error });
+            return Err(self.give_up(error));
         }
         telemetry::retry(self.what, self.made, delay, &error);
         self.left -= 1;
         self.made += 1;
         tokio::time::sleep(delay).await;
         Ok(())
+    }
+
+    /// Gives up, once, and says so. A conflict becomes [`Error::Contention`].
+    pub(super) fn give_up(&mut self, error: Error) -> Error {
+        self.is_over = true;
+        telemetry::gave_up(self.what, self.made, &error);
+        if error.is_conflict() { Error::contention(error) } else { error }
+    }
+
+    /// Whether it has been given up: there is no further attempt.
+    pub(super) const fn are_over(&self) -> bool {
+        self.is_over
     }
 }

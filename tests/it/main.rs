@@ -7,6 +7,7 @@ mod campaign;
 mod cases;
 mod conformance;
 mod faults;
+mod faulty;
 mod migrations;
 mod order_example;
 mod queue;
