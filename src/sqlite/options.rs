@@ -66,7 +66,9 @@ impl SqliteOptions {
         self
     }
 
-    /// Sets how long to wait for another process that writes, or for a free connection. Default: 5 seconds.
+    /// Sets how long to wait for another process that writes. Default: 5 seconds.
+    ///
+    /// A free connection of this store's own is waited for as long, and for a second at the least.
     #[must_use]
     pub const fn busy_timeout(mut self, timeout: Duration) -> Self {
         self.busy_timeout = timeout;

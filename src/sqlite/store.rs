@@ -107,11 +107,14 @@ impl SqliteStore {
     }
 }
 
+/// How long to wait for a connection of our own at the least: making one takes time on a busy machine.
+const OWN_CONNECTIONS_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// A pool whose connections stay: an embedded database has no reason to let them go.
 fn pool(connections: u32, options: &SqliteOptions) -> SqlitePoolOptions {
     SqlitePoolOptions::new()
         .max_connections(connections)
-        .acquire_timeout(options.busy_timeout.max(Duration::from_millis(1)))
+        .acquire_timeout(options.busy_timeout.max(OWN_CONNECTIONS_TIMEOUT))
         .idle_timeout(None)
         .max_lifetime(None)
         .test_before_acquire(false)

@@ -12,7 +12,6 @@ mod migrations;
 mod order_example;
 mod queue;
 mod scenario;
-mod smoke;
 mod snapshots;
 mod sqlite;
 mod statements;

@@ -51,7 +51,14 @@ async fn the_applications_own_migrations_live_beside_ours() {
         }
         assert_eq!(
             tables(&path).await,
-            ["_sqlx_migrations", "annals_events", "annals_migrations", "annals_receipts", "invoices"]
+            [
+                "_sqlx_migrations",
+                "annals_events",
+                "annals_migrations",
+                "annals_receipts",
+                "annals_snapshots",
+                "invoices"
+            ]
         );
         let mut connection = raw(&path).await;
         let count = |row: sqlx::sqlite::SqliteRow| row.get::<i64, _>(0);
@@ -109,6 +116,7 @@ async fn an_interrupted_migration_is_finished() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("events.db");
     SqliteStore::open(&path).await.unwrap().close().await;
+    run(&path, "DROP TABLE annals_snapshots").await;
     run(&path, "DROP TABLE annals_receipts").await;
     run(&path, "DELETE FROM annals_migrations WHERE version > 1").await;
     let reader = SqliteStore::connect(&format!("sqlite:{}?mode=ro", path.display())).await.unwrap_err();
@@ -121,7 +129,12 @@ async fn an_interrupted_migration_is_finished() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("events.db");
     SqliteStore::open(&path).await.unwrap().close().await;
-    for sql in ["DROP TABLE annals_receipts", "DROP TABLE annals_events", "DELETE FROM annals_migrations"] {
+    for sql in [
+        "DROP TABLE annals_snapshots",
+        "DROP TABLE annals_receipts",
+        "DROP TABLE annals_events",
+        "DELETE FROM annals_migrations",
+    ] {
         run(&path, sql).await;
     }
     append_one(&SqliteStore::open(&path).await.unwrap()).await;

@@ -14,8 +14,7 @@ pub fn order() -> Command {
     let target = tests.parent().and_then(Path::parent).unwrap();
     let program = target.join("examples").join(format!("order{}", std::env::consts::EXE_SUFFIX));
     let built = program.metadata().and_then(|metadata| metadata.modified()).ok();
-    let home = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let written = newest(&home.join("src")).max(newest(&home.join("examples/order")));
+    let written = newest_source(&target.join("examples/order.d"));
     assert!(
         built.is_some_and(|built| built >= written),
         "{} is {}. `cargo test` builds it; `cargo test --test it` does not: first run cargo build --example order{}",
@@ -28,18 +27,12 @@ pub fn order() -> Command {
     order
 }
 
-/// When the newest Rust file in a folder was written.
-fn newest(folder: &Path) -> SystemTime {
-    let mut newest = SystemTime::UNIX_EPOCH;
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            newest = newest.max(self::newest(&path));
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            newest = newest.max(path.metadata().unwrap().modified().unwrap());
-        }
-    }
-    newest
+/// When the newest file that the program is made of was written: cargo lists them beside it, `program: file file …`.
+fn newest_source(list: &Path) -> SystemTime {
+    let list = std::fs::read_to_string(list).unwrap_or_default().replace("\\ ", "\0");
+    let (_, files) = list.split_once(": ").unwrap_or_default();
+    let written = |file: &str| Path::new(&file.replace('\0', " ")).metadata().and_then(|file| file.modified()).ok();
+    files.split_whitespace().filter_map(written).max().unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 /// A database and the files to import into it, in a folder of their own.
