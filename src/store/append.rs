@@ -95,7 +95,8 @@ impl Append {
 
     /// States whose event stands at the expected version: for an append decided before that one was committed.
     ///
-    /// A version alone would not do: another writer's event may have taken the place, and the version would hold.
+    /// A version alone would not do: another writer's event may have taken the place, and the version would hold. Where
+    /// somebody else's event stands there, that is a conflict, whose two versions may then be the same.
     #[must_use]
     pub const fn follows(mut self, command_id: Uuid) -> Self {
         self.follows = Some(command_id);
@@ -125,7 +126,8 @@ impl Append {
 
     /// Sets the command id, where it was made elsewhere and kept for retries.
     ///
-    /// With an idempotency key the command id follows from the key.
+    /// An append that names a version is known again by its id at that very version; sent at another one that holds, it
+    /// is a new append. With an idempotency key the command id follows from the key.
     #[must_use]
     pub const fn command_id(mut self, command_id: Uuid) -> Self {
         self.command_id = command_id;
