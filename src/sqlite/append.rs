@@ -5,17 +5,15 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use sqlx::SqliteConnection;
-use uuid::Uuid;
 
 use super::{
     backend::Inserts,
     classify::classify,
-    read,
-    row::{self, column},
+    read, row,
     standing::{Granted, Progress, Request, Standing},
     statement::{READ_ATTEMPT, READ_STANDING},
 };
-use crate::store::{Append, Appended, Error, NewReceipt, ReceiptOutcome, to_column};
+use crate::store::{Append, Appended, Error, EventRef, NewReceipt, ReceiptOutcome, event_checksum, to_column};
 
 /// Writes appends into an open transaction, all with one time.
 pub(super) struct Writer {
@@ -161,26 +159,29 @@ async fn compare_attempt(
         .fetch_all(connection)
         .await
         .map_err(classify)?;
-    let mut stored = Vec::with_capacity(rows.len());
-    for row in &rows {
-        if column::<Uuid>(row, 0)? == append.command_id {
-            stored.push(column::<i64>(row, 2)?.cast_unsigned());
-        }
+    let stored: Vec<_> = rows.iter().map(row::event).collect::<Result<_, _>>()?;
+    let (own, behind) = stored.split_at(stored.len().min(append.events.len()));
+    let is_same = own.iter().all(|event| event.command_id == append.command_id)
+        && append.checksums(&request.metadata).eq(own.iter().map(|event| event.checksum));
+    // One event more of the same id, and it was a longer append; unless it begins another one.
+    let is_longer = behind.first().is_some_and(|event| event.command_id == append.command_id && !begins_append(event));
+    match own.last() {
+        Some(last) if is_same && !is_longer => Ok(Ok(Appended {
+            first_sequence,
+            version: last.sequence,
+            position: Some(last.position),
+            recorded_at: last.recorded_at,
+            outcome: ReceiptOutcome::Accepted,
+            replayed: true,
+        })),
+        _ => Ok(Err(Error::KeyReused { aggregate: append.aggregate() })),
     }
-    if !append.checksums(&request.metadata).eq(stored.iter().copied()) {
-        return Ok(Err(Error::KeyReused { aggregate: append.aggregate() }));
-    }
-    let Some(last) = rows.get(append.events.len() - 1) else {
-        return Ok(Err(Error::KeyReused { aggregate: append.aggregate() }));
-    };
-    Ok(Ok(Appended {
-        first_sequence,
-        version: after - 1,
-        position: row::position(column(last, 1)?)?,
-        recorded_at: row::time(column(last, 3)?)?,
-        outcome: ReceiptOutcome::Accepted,
-        replayed: true,
-    }))
+}
+
+/// Tells whether an event is the first of its append: its checksum holds its place.
+fn begins_append(event: &EventRef<'_>) -> bool {
+    let shape = (event.event_type, event.schema_version);
+    event_checksum(event.aggregate_id, event.command_id, 0, shape, event.payload, event.metadata) == event.checksum
 }
 
 /// One event of a granted append.

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::classify::classify;
 use crate::store::{Error, EventRef, Fingerprint, Position, Receipt, ReceiptOutcome, from_column};
 
-/// Shows an event of `read_stream.sql`, `read_stream_backward.sql` or `read_log.sql`, which name the same columns.
+/// Shows an event of any statement that reads events: all name the same columns.
 pub(super) fn event(row: &SqliteRow) -> Result<EventRef<'_>, Error> {
     columns(row).map_err(|error| match (error, column::<i64>(row, 2), column::<Uuid>(row, 1)) {
         (Error::Backend { fault, detail: None, source }, Ok(sequence), Ok(aggregate_id)) => {

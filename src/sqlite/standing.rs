@@ -116,12 +116,12 @@ impl<'a> Progress<'a> {
             {
                 return Some(if new.fingerprint == kept.fingerprint { Ok(answer()) } else { Err(reused()) });
             }
-            let begins_there = append.expected.named().map(|version| version.saturating_add(1));
-            if granted.request.append.command_id == append.command_id
-                && begins_there == Some(granted.appended.first_sequence)
-                && !append.events.is_empty()
-            {
-                return Some(if request.writes_the_same(granted.request) { Ok(answer()) } else { Err(reused()) });
+            let (first, last) = (granted.appended.first_sequence, granted.appended.version);
+            let begins_at = append.expected.named().map_or(0, |version| version.saturating_add(1));
+            let begins_there = (first..=last).contains(&begins_at) && !append.events.is_empty();
+            if granted.request.append.command_id == append.command_id && begins_there {
+                let is_same = begins_at == first && request.writes_the_same(granted.request);
+                return Some(if is_same { Ok(answer()) } else { Err(reused()) });
             }
         }
         None

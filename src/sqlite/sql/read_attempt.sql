@@ -1,6 +1,7 @@
 -- Reads what stands where an earlier attempt of an append would have written, and one event more.
 -- ?1 aggregate id, ?2 its first sequence, ?3 the sequence after its last.
-SELECT command_id, position, checksum, recorded_at
+SELECT position, aggregate_id, sequence, aggregate_type, event_type, schema_version,
+       command_id, payload, metadata, checksum, recorded_at
 FROM annals_events
 WHERE aggregate_id = ?1 AND sequence BETWEEN ?2 AND ?3
 ORDER BY sequence
