@@ -42,7 +42,7 @@ async fn rows(
     visitor: &mut dyn LoadVisitor,
 ) -> Result<Option<u64>, Error> {
     let mut rows = sqlx::query(LOAD_STREAM).bind(query.aggregate_id).bind(query.snapshot_version).fetch(connection);
-    let (mut trail, mut version) = (Trail::default(), 0);
+    let (mut trail, mut version) = (Trail::from_sequence(1), 0);
     while let Some(row) = rows.try_next().await.map_err(classify)? {
         if column::<Option<i64>>(&row, 0)?.is_none() {
             let (snapshot, checksum) = snapshot_of(&row)?;
@@ -51,6 +51,7 @@ async fn rows(
                 return Ok(None);
             }
             version = snapshot.sequence;
+            trail = Trail::from_sequence(version + 1);
         } else {
             let event = row::event(&row)?;
             trail.follow(&event)?;

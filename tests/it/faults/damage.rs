@@ -6,9 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use annals::store::{LoadQuery, LoadVisitor, SnapshotRef};
 use annals::{
-    Error, EventStore as _, EventStoreExt as _, ExpectedVersion, Fault, Id, LogQuery, Repository, SqliteStore,
-    StreamQuery,
+    Error, EventRef, EventStore as _, EventStoreExt as _, ExpectedVersion, Fault, Id, LogQuery, Repository,
+    SqliteStore, StreamQuery,
 };
 use sqlx::Row as _;
 use uuid::Uuid;
@@ -42,6 +43,19 @@ async fn tamper(path: &Path, statement: &'static str, id: Id<Tally>) {
         sqlx::query(sql).execute(&mut connection).await.unwrap();
     }
     assert!(sqlx::query(statement).bind(id.uuid()).execute(&mut connection).await.unwrap().rows_affected() > 0);
+}
+
+/// Looks at nothing that is loaded.
+struct Ignore;
+
+impl LoadVisitor for Ignore {
+    fn visit_snapshot(&mut self, _: SnapshotRef<'_>) -> bool {
+        true
+    }
+
+    fn visit_event(&mut self, _: EventRef<'_>) -> Result<(), Error> {
+        Ok(())
+    }
 }
 
 /// Corruption, with the number of the event in its message.
@@ -91,6 +105,8 @@ async fn a_missing_event_is_found_wherever_it_is_missing() {
         let store = SqliteStore::open(&path).await.unwrap();
         let tallies = Repository::<Tally>::new(&store);
         names_event(&tallies.load(id).await.unwrap_err(), sequence);
+        let by_snapshot = LoadQuery { aggregate_id: id.uuid(), snapshot_version: 1, receipt_of: None };
+        names_event(&store.load(&by_snapshot, &mut Ignore).await.unwrap_err(), sequence);
         names_event(&tallies.load_at(id, 8).await.unwrap_err(), sequence);
         names_event(&tallies.load_at(id, 5).await.unwrap_err(), sequence);
         let error = store.collect_log(&LogQuery::all()).await.unwrap_err();
