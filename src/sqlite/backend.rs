@@ -16,7 +16,7 @@ use super::{
 };
 use crate::store::{
     Append, Appended, Backend, Clock, Error, IdempotencyKey, Limits, LoadQuery, LoadVisitor, LogQuery, LogRead,
-    Position, Receipt, SnapshotRef, StreamQuery, StreamRead, Visit,
+    Position, Receipt, SnapshotRef, StreamQuery, StreamRead, Visit, telemetry,
 };
 
 /// One connection that writes, and some that read.
@@ -58,6 +58,7 @@ impl SqliteBackend {
         let mut answers = self.append_writer().write(&mut transaction, batch).await?;
         if let Err(error) = transaction.commit().await {
             let unknown = classify_commit(error);
+            telemetry::operation_failed(&unknown);
             // An answer stands that was read from what had been committed before. Those of an aggregate to which this
             // batch has written rest on what may not be there.
             let mut touched = HashSet::new();
@@ -73,10 +74,13 @@ impl SqliteBackend {
     }
 }
 
+/// The database, as OpenTelemetry names it.
+pub(super) const SYSTEM: &str = "sqlite";
+
 #[async_trait]
 impl Backend for SqliteBackend {
     async fn write(&self, batch: &[Append]) -> Vec<Result<Appended, Error>> {
-        match self.write_all(batch).await {
+        match telemetry::operation(SYSTEM, "append", self.write_all(batch)).await {
             Ok(answers) => answers,
             // Nothing was written: the whole batch has this one answer.
             Err(error) => batch.iter().map(|_| Err(error.clone())).collect(),
@@ -84,32 +88,50 @@ impl Backend for SqliteBackend {
     }
 
     async fn read_stream(&self, query: &StreamQuery, visit: Visit<'_>) -> Result<StreamRead, Error> {
-        let mut connection = self.readers.acquire().await.map_err(classify)?;
-        read::stream(&mut connection, query, self.clock.now_in_micros(), visit).await
+        let read = async {
+            let mut connection = self.readers.acquire().await.map_err(classify)?;
+            read::stream(&mut connection, query, self.clock.now_in_micros(), visit).await
+        };
+        telemetry::operation(SYSTEM, "read_stream", read).await
     }
 
     async fn load(&self, query: &LoadQuery, visitor: &mut dyn LoadVisitor) -> Result<StreamRead, Error> {
-        let mut connection = self.readers.acquire().await.map_err(classify)?;
-        snapshot::load(&mut connection, query, self.clock.now_in_micros(), visitor).await
+        let load = async {
+            let mut connection = self.readers.acquire().await.map_err(classify)?;
+            snapshot::load(&mut connection, query, self.clock.now_in_micros(), visitor).await
+        };
+        telemetry::operation(SYSTEM, "load", load).await
     }
 
     async fn save_snapshot(&self, snapshot: SnapshotRef<'_>) -> Result<(), Error> {
-        let mut connection = self.writer.acquire().await.map_err(classify)?;
-        snapshot::save(&mut connection, snapshot, self.clock.now_in_micros()).await
+        let save = async {
+            let mut connection = self.writer.acquire().await.map_err(classify)?;
+            snapshot::save(&mut connection, snapshot, self.clock.now_in_micros()).await
+        };
+        telemetry::operation(SYSTEM, "save_snapshot", save).await
     }
 
     async fn read_log(&self, query: &LogQuery, visit: Visit<'_>) -> Result<LogRead, Error> {
-        let mut connection = self.readers.acquire().await.map_err(classify)?;
-        read::log(&mut connection, query, visit).await
+        let read = async {
+            let mut connection = self.readers.acquire().await.map_err(classify)?;
+            read::log(&mut connection, query, visit).await
+        };
+        telemetry::operation(SYSTEM, "read_log", read).await
     }
 
     async fn receipt(&self, aggregate_id: Uuid, key: &IdempotencyKey) -> Result<Option<Receipt>, Error> {
-        let mut connection = self.readers.acquire().await.map_err(classify)?;
-        read::receipt(&mut connection, aggregate_id, key, self.clock.now_in_micros()).await
+        let read = async {
+            let mut connection = self.readers.acquire().await.map_err(classify)?;
+            read::receipt(&mut connection, aggregate_id, key, self.clock.now_in_micros()).await
+        };
+        telemetry::operation(SYSTEM, "receipt", read).await
     }
 
     async fn head(&self) -> Result<Position, Error> {
-        let mut connection = self.readers.acquire().await.map_err(classify)?;
-        read::head(&mut connection).await
+        let read = async {
+            let mut connection = self.readers.acquire().await.map_err(classify)?;
+            read::head(&mut connection).await
+        };
+        telemetry::operation(SYSTEM, "head", read).await
     }
 }

@@ -1,6 +1,6 @@
 //! How to open a database.
 
-use std::{path::Path, str::FromStr, sync::Arc, time::Duration};
+use std::{fmt, path::Path, str::FromStr, sync::Arc, time::Duration};
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 
@@ -28,7 +28,7 @@ pub enum Synchronous {
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct SqliteOptions {
     pub(super) readers: u32,
     pub(super) synchronous: Synchronous,
@@ -36,6 +36,20 @@ pub struct SqliteOptions {
     pub(super) limits: Limits,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) pragmas: Vec<(String, String)>,
+}
+
+/// Shows the names of pragmas and not their values: one of them may be a password.
+impl fmt::Debug for SqliteOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pragmas: Vec<_> = self.pragmas.iter().map(|(name, _)| name).collect();
+        f.debug_struct("SqliteOptions")
+            .field("readers", &self.readers)
+            .field("synchronous", &self.synchronous)
+            .field("busy_timeout", &self.busy_timeout)
+            .field("limits", &self.limits)
+            .field("pragmas", &pragmas)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for SqliteOptions {

@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 
 use super::{
     append::Writer,
-    backend::SqliteBackend,
+    backend::{SYSTEM, SqliteBackend},
     classify::classify_commit,
     read,
     transaction::{self, Watch},
@@ -32,14 +32,8 @@ impl SqliteWork {
         let (writer, limits) = (backend.append_writer(), backend.limits);
         Ok(Self { transaction: Held { transaction, runtime }, watch: Watch::default(), writer, limits, events: 0 })
     }
-}
 
-#[async_trait]
-impl Work for SqliteWork {
-    type Connection = SqliteConnection;
-
-    async fn append(&mut self, append: &Append) -> Result<Appended, Error> {
-        self.limits.check(append)?;
+    async fn write(&mut self, append: &Append) -> Result<Appended, Error> {
         let connection = self.transaction.connection();
         self.watch.check(connection).await?;
         let answer = match self.writer.write(connection, std::slice::from_ref(append)).await {
@@ -55,8 +49,27 @@ impl Work for SqliteWork {
         answer
     }
 
+    async fn commit_checked(&mut self) -> Result<(), Error> {
+        self.watch.check(self.transaction.connection()).await?;
+        match self.transaction.transaction.take() {
+            Some(transaction) => transaction.commit().await.map_err(classify_commit),
+            None => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl Work for SqliteWork {
+    type Connection = SqliteConnection;
+
+    async fn append(&mut self, append: &Append) -> Result<Appended, Error> {
+        self.limits.check(append)?;
+        telemetry::operation(SYSTEM, "append", self.write(append)).await
+    }
+
     async fn read_stream(&mut self, query: &StreamQuery, visit: Visit<'_>) -> Result<StreamRead, Error> {
-        read::stream(self.transaction.connection(), query, self.writer.now(), visit).await
+        let read = read::stream(self.transaction.connection(), query, self.writer.now(), visit);
+        telemetry::operation(SYSTEM, "read_stream", read).await
     }
 
     fn connection(&mut self) -> &mut SqliteConnection {
@@ -64,15 +77,11 @@ impl Work for SqliteWork {
     }
 
     async fn commit(mut self) -> Result<(), Error> {
-        self.watch.check(self.transaction.connection()).await?;
-        if let Some(transaction) = self.transaction.transaction.take() {
-            transaction.commit().await.map_err(classify_commit)?;
-        }
+        telemetry::operation(SYSTEM, "commit", self.commit_checked()).await?;
         telemetry::events_appended(self.events);
         Ok(())
     }
 }
-
 impl fmt::Debug for SqliteWork {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SqliteWork").finish_non_exhaustive()

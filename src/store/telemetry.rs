@@ -28,6 +28,32 @@ pub(crate) fn batch_written(batch: &[Append], answers: &[Result<Appended, Error>
     }
 }
 
+/// Runs one operation of a database under a span of its own.
+#[cfg_attr(not(feature = "tracing"), expect(unused_variables, reason = "without tracing there is no span"))]
+pub(crate) async fn operation<T>(
+    system: &'static str,
+    name: &'static str,
+    work: impl Future<Output = Result<T, Error>> + Send,
+) -> Result<T, Error> {
+    #[cfg(feature = "tracing")]
+    {
+        use tracing::{Instrument as _, field::Empty};
+
+        let span =
+            tracing::info_span!("database", db.system.name = system, db.operation.name = name, error.type = Empty);
+        async { work.await.inspect_err(operation_failed) }.instrument(span).await
+    }
+    #[cfg(not(feature = "tracing"))]
+    work.await
+}
+
+/// Notes what the operation under way ended in.
+#[cfg_attr(not(feature = "tracing"), expect(unused_variables, reason = "without tracing there is no span"))]
+pub(crate) fn operation_failed(error: &Error) {
+    #[cfg(feature = "tracing")]
+    tracing::Span::current().record("error.type", error_type(error));
+}
+
 /// Counts events that were committed.
 #[cfg_attr(not(feature = "metrics"), expect(unused_variables, reason = "without metrics there is nothing to count"))]
 pub(crate) fn events_appended(events: u64) {
