@@ -9,6 +9,7 @@ mod conformance;
 mod faults;
 mod faulty;
 mod migrations;
+mod model;
 mod order_example;
 mod queue;
 mod scenario;
@@ -16,4 +17,6 @@ mod snapshots;
 mod sqlite;
 mod statements;
 mod stored_names;
+#[cfg(all(feature = "tracing", feature = "metrics"))]
+mod telemetry;
 mod work;

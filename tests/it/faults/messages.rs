@@ -80,7 +80,7 @@ struct Twice(String);
 async fn no_error_tells_a_payload_a_key_or_a_password() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("events.db");
-    let store = SqliteStore::options().busy_timeout(Duration::from_millis(5)).open(&path).await.unwrap();
+    let store = SqliteStore::options().busy_timeout(Duration::from_millis(300)).open(&path).await.unwrap();
     let tallies = Repository::<Tally>::new(&store);
     let key = || IdempotencyKey::new(SECRET).unwrap();
     let mut errors = Vec::new();

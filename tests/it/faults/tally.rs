@@ -3,7 +3,7 @@
 use annals::{Aggregate, ExecuteError, Executed, Id, IdempotencyKey, Repository};
 use serde::{Deserialize, Serialize};
 
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
     pub sum: u64,
 }
