@@ -50,8 +50,8 @@ impl<'e, 'a, A: Aggregate> Attempt<'e, 'a, A> {
             (Some(key), None) => Some(Keyed { key: key.clone(), fingerprint: Fingerprint::of(execute.command)? }),
         };
         let command_id = match &keyed {
-            // Under a key, a command has the same id in every process that attempts it: should its receipt expire before
-            // the last of them arrives, that one still finds its events.
+            // Under a key, a command has the same id in every process that attempts it: should its receipt expire
+            // before the last of them arrives, that one still finds its events.
             Some(keyed) if execute.repository.cache.is_none() => keyed.key.command_id(execute.id.uuid()),
             // Not in the cache, where others decide on top of this very attempt: another process may carry out the same
             // request with other events, and those must not look like the ones they followed.

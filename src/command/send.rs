@@ -17,8 +17,8 @@ use crate::store::{Append, Appended, Error, EventStore, EventStoreExt as _, Expe
 ///
 /// # Errors
 ///
-/// As for [`EventStore::append`]. [`Error::OutcomeUnknown`] where the bounds of `retry` were reached, or where the store's
-/// answer to the question leaves it open: keep the append and send it again later.
+/// As for [`EventStore::append`]. [`Error::OutcomeUnknown`] where the bounds of `retry` were reached, or where the
+/// store's answer to the question leaves it open: keep the append and send it again later.
 pub async fn append(store: &dyn EventStore, append: Append, retry: Retry) -> Result<Appended, Error> {
     send(store, append, &mut retry.begin("append")).await
 }

@@ -18,6 +18,7 @@ mod query;
 mod queue;
 mod receipt;
 mod snapshot;
+#[cfg_attr(not(feature = "sqlite"), allow(dead_code, reason = "some of it is told by backends alone"))]
 pub(crate) mod telemetry;
 mod version;
 mod work;

@@ -124,7 +124,6 @@ pub(crate) fn gave_up(what: &'static str, attempts: u32, error: &Error) {
 }
 
 /// A snapshot that does not fit or is damaged: the whole history is read instead.
-#[cfg(feature = "sqlite")]
 pub(crate) fn snapshot_passed_over() {
     #[cfg(feature = "tracing")]
     tracing::info!("a snapshot cannot be used: reading the whole history");

@@ -127,8 +127,8 @@ impl<S> Faulty<S> {
 
     /// Delays writes: the answer is [`Error::OutcomeUnknown`], and the append reaches the store only later.
     ///
-    /// It does so right after the next append call for the same aggregate was carried out, or on [`flush`](Self::flush):
-    /// as a first attempt behind a cut connection can commit after its own retry.
+    /// It does so right after the next append call for the same aggregate was carried out, or on
+    /// [`flush`](Self::flush): as a first attempt behind a cut connection can commit after its own retry.
     ///
     /// # Panics
     ///

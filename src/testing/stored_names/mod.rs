@@ -15,8 +15,8 @@ const UPDATE: &str = "ANNALS_UPDATE_STORED_NAMES";
 
 /// Checks that every event stored so far can still be read: renamed events and changed shapes fail a test.
 ///
-/// The file holds one stored event per line, as JSON: at least one for each event type and schema version that was ever
-/// stored. Commit it, and never change a line: it stands for rows in somebody's database. `samples` are events of
+/// The file holds one stored event per line, as JSON: at least one for each event type and schema version that was
+/// ever stored. Commit it, and never change a line: it stands for rows in somebody's database. `samples` are events of
 /// today, at least one of each variant; fill their optional fields and lists, so that these are looked at too.
 ///
 /// Run the test with `ANNALS_UPDATE_STORED_NAMES=1` to add the samples whose type, schema version or shape is not in the
