@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    num::{NonZeroU32, NonZeroU64, NonZeroUsize},
+    num::{NonZeroU64, NonZeroUsize},
     sync::Arc,
 };
 
@@ -62,39 +62,40 @@ impl<A: Aggregate> Repository<A> {
         self
     }
 
-    /// Keeps the states of this many aggregates between commands, those that were used last. Default: none.
+    /// Keeps the states of this many aggregates between commands, those that were used last. Default: 0, none.
     ///
     /// A command on an aggregate whose state is kept needs no read. What is kept may be old, if another process writes:
     /// the database then answers with a conflict, the rest of the history is read, and the command is decided again; a
     /// rejection that no key asks to be recorded is confirmed by a read before it is returned. Commands that wait for one
     /// aggregate are decided one after the other and share a commit. Clones share what is kept.
     #[must_use]
-    pub fn cached(mut self, aggregates: NonZeroUsize) -> Self {
-        self.cache = Some(Arc::new(Cache::new(aggregates)));
+    pub fn cached(mut self, aggregates: usize) -> Self {
+        self.cache = NonZeroUsize::new(aggregates).map(|aggregates| Arc::new(Cache::new(aggregates)));
         self
     }
 
-    /// Keeps a snapshot of each aggregate whenever a command takes it past a multiple of this many events. Default: never.
+    /// Keeps a snapshot of each aggregate whenever a command takes it past a multiple of this many events. Default: 0,
+    /// never.
     ///
     /// Loading then reads the last snapshot and what came after it, so it does not grow with the history. Snapshots are
     /// disposable: one that is damaged, of another shape or of another past is passed over, and replaced by the next.
     /// Worth it from some hundred events on.
     #[must_use]
-    pub fn snapshot_every(mut self, events: NonZeroU64) -> Self
+    pub fn snapshot_every(mut self, events: u64) -> Self
     where
         A: Serialize + DeserializeOwned,
     {
         let version = self.snapshots.map_or(1, |snapshots| snapshots.version);
-        self.snapshots = Some(Snapshots::new(events, version));
+        self.snapshots = NonZeroU64::new(events).map(|events| Snapshots::new(events, version));
         self
     }
 
     /// Sets the shape of the state in snapshots, from 1, the default. Raise it with every change to the state or to
     /// `evolve`: older snapshots are then passed over. Call it after [`snapshot_every`](Self::snapshot_every).
     #[must_use]
-    pub fn snapshot_version(mut self, version: NonZeroU32) -> Self {
+    pub fn snapshot_version(mut self, version: u32) -> Self {
         if let Some(snapshots) = &mut self.snapshots {
-            snapshots.version = version.get();
+            snapshots.version = version.max(1);
         }
         self
     }

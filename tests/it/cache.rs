@@ -3,7 +3,6 @@
 
 use std::{
     collections::HashMap,
-    num::NonZeroUsize,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -69,10 +68,6 @@ impl Aggregate for Chain {
     }
 }
 
-fn keep(aggregates: usize) -> NonZeroUsize {
-    NonZeroUsize::new(aggregates).unwrap()
-}
-
 fn campaign() -> u64 {
     std::env::var("ANNALS_CAMPAIGN").ok().and_then(|size| size.parse().ok()).unwrap_or(1)
 }
@@ -87,8 +82,8 @@ async fn many_writers(seed: u64, keyed: bool) {
         faulty.lost_replies(0.05).lost_requests(0.05).late_writes(0.05).conflicts(0.05).contention(0.05)
     };
     let services = [
-        Repository::<Chain>::new(&faulty(0)).cached(keep(1)),
-        Repository::<Chain>::new(&faulty(1)).cached(keep(10)),
+        Repository::<Chain>::new(&faulty(0)).cached(1),
+        Repository::<Chain>::new(&faulty(1)).cached(10),
         Repository::<Chain>::new(&faulty(2)),
     ];
     let ids = [Id::<Chain>::natural("a"), Id::<Chain>::natural("b")];
@@ -150,7 +145,7 @@ async fn a_rejection_on_an_old_state_is_confirmed_before_it_is_returned() {
     // away, so the old state is the shorter one: it would accept, and the database rejects.
     let store = SqliteStore::open_in_memory().await.unwrap();
     let id = Id::natural("a");
-    let keeps = Repository::<Chain>::new(&store).cached(keep(1));
+    let keeps = Repository::<Chain>::new(&store).cached(1);
     let other = Repository::<Chain>::new(&store);
     keeps.execute(id, &Command::Forge(1)).await.unwrap();
     other.execute(id, &Command::Forge(2)).await.unwrap();
@@ -162,7 +157,7 @@ async fn a_rejection_on_an_old_state_is_confirmed_before_it_is_returned() {
 async fn a_pinned_version_is_measured_against_the_database() {
     let store = SqliteStore::open_in_memory().await.unwrap();
     let id = Id::natural("a");
-    let keeps = Repository::<Chain>::new(&store).cached(keep(1));
+    let keeps = Repository::<Chain>::new(&store).cached(1);
     let other = Repository::<Chain>::new(&store);
     keeps.execute(id, &Command::Forge(1)).await.unwrap();
     other.execute(id, &Command::Forge(2)).await.unwrap();
@@ -177,7 +172,7 @@ async fn a_pinned_version_is_measured_against_the_database() {
 async fn a_caller_that_goes_away_leaves_the_lane_in_order() {
     let store = SqliteStore::open_in_memory().await.unwrap();
     let id = Id::natural("a");
-    let keeps = Arc::new(Repository::<Chain>::new(&store).cached(keep(1)));
+    let keeps = Arc::new(Repository::<Chain>::new(&store).cached(1));
     for polls in 0..60 {
         let mut abandoned = Box::pin(async {
             for link in 0..4 {
@@ -251,7 +246,7 @@ async fn who_decides_again_is_not_taken_for_who_was_followed() {
     let store = SqliteStore::open_in_memory().await.unwrap();
     let id = Id::natural("a");
     let contends = ContendsOnce { store: store.clone(), link: "\"link\":3,", has_contended: Arc::default() };
-    let keeps = Repository::<Chain>::new(&contends).cached(keep(1));
+    let keeps = Repository::<Chain>::new(&contends).cached(1);
     keeps.execute(id, &Command::Forge(0)).await.unwrap();
     // The kept state is old: 1 is to lose, and 2, which was decided on 1, with it. 3 was decided on 2, and is sent again
     // only after 2 has been decided anew and stands where the first 2 would have stood.

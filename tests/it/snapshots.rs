@@ -1,9 +1,6 @@
 //! Snapshots: states that spare the folding of long histories, and that nothing depends on.
 
-use std::{
-    num::{NonZeroU32, NonZeroU64, NonZeroUsize},
-    sync::atomic::{AtomicU64, Ordering},
-};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use annals::{
     Aggregate, Append, EventStoreExt as _, ExpectedVersion, Id, IdempotencyKey, NewEvent, Repository, SqliteStore,
@@ -49,17 +46,9 @@ impl Aggregate for Sum {
     }
 }
 
-fn every(events: u64) -> NonZeroU64 {
-    NonZeroU64::new(events).unwrap()
-}
-
-fn version(version: u32) -> NonZeroU32 {
-    NonZeroU32::new(version).unwrap()
-}
-
 async fn store() -> (SqliteStore, Repository<Sum>, Id<Sum>) {
     let store = SqliteStore::open_in_memory().await.unwrap();
-    let sums = Repository::new(&store).snapshot_every(every(10));
+    let sums = Repository::new(&store).snapshot_every(10);
     (store, sums, Id::natural("a"))
 }
 
@@ -116,7 +105,7 @@ async fn one_append_past_several_multiples_takes_one_snapshot() {
 async fn a_snapshot_of_another_shape_is_passed_over_and_replaced_by_a_newer_one_only() {
     let (store, sums, id) = store().await;
     add(&sums, id, 12).await;
-    let newer = sums.clone().snapshot_version(version(2));
+    let newer = sums.clone().snapshot_version(2);
     assert_eq!(loaded(&newer, id).await, (12, 12, 12));
     add(&newer, id, 8).await;
     assert_eq!(snapshot(&store).await, Some((2, 20)));
@@ -200,7 +189,7 @@ async fn a_snapshot_that_cannot_be_kept_fails_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn snapshots_hold_only_what_is_committed_also_when_commands_are_on_their_way() {
     let (store, sums, id) = store().await;
-    let sums = sums.cached(NonZeroUsize::new(8).unwrap());
+    let sums = sums.cached(8);
     let sent = AtomicU64::new(0);
     let commands = (0..64).map(|_| async {
         for _ in 0..4 {

@@ -1,6 +1,6 @@
 //! Repositories that keep states, and those that do not: nobody can tell them apart by their answers.
 
-use std::{num::NonZeroUsize, sync::Arc};
+use std::sync::Arc;
 
 use super::{
     fixture::{Factory, fresh},
@@ -15,8 +15,7 @@ use crate::{
 
 /// A repository that keeps as many states as this; 0: none.
 fn repository<S: EventStore + Clone + 'static>(store: &S, states: usize) -> Repository<Tally> {
-    let repository = Repository::new(store);
-    NonZeroUsize::new(states).map_or(repository.clone(), |states| repository.cached(states))
+    Repository::new(store).cached(states)
 }
 
 /// The state as a repository that has never been used folds it.

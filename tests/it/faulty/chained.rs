@@ -1,6 +1,6 @@
 //! Commands that were decided on top of another that is still on its way, and what becomes of them where that fails.
 
-use std::{num::NonZeroUsize, sync::Arc};
+use std::sync::Arc;
 
 use annals::{
     Aggregate, Append, Appended, Error, EventStore, EventStoreExt as _, Id, LogQuery, LogRead, Position, Receipt,
@@ -105,7 +105,7 @@ async fn what_was_decided_on_an_event_is_not_written_after_another_of_the_same_r
     let store = memory().await;
     let (arrived, mut arrivals) = mpsc::unbounded_channel();
     let gated = Gated { store: store.clone(), arrived, gate: Arc::new(Semaphore::new(1)) };
-    let here = Repository::<Dial>::new(&gated).retry(attempts(9)).cached(NonZeroUsize::MIN);
+    let here = Repository::<Dial>::new(&gated).retry(attempts(9)).cached(1);
     let elsewhere = Repository::<Dial>::new(&store);
     let id = Id::natural("dial");
     here.execute(id, &Turn::To(1)).await.unwrap();
@@ -143,7 +143,7 @@ async fn what_is_kept_after_an_answer_of_any_kind_is_what_the_database_has() {
     let gated = Gated { store: store.clone(), arrived, gate: Arc::new(Semaphore::new(99)) };
     let faulty = Faulty::new(gated, 1);
     let elsewhere = Repository::<Dial>::new(&store);
-    let here = || Repository::<Dial>::new(&faulty).retry(attempts(9)).cached(NonZeroUsize::MIN);
+    let here = || Repository::<Dial>::new(&faulty).retry(attempts(9)).cached(1);
     let id = Id::natural("dial");
     let keyed = Turn::To(5);
     elsewhere.execute(id, &Turn::To(1)).await.unwrap();
@@ -180,7 +180,7 @@ async fn commands_behind_one_that_is_lost_or_late_are_decided_again() {
             let (arrived, _arrivals) = mpsc::unbounded_channel();
             let gated = Gated { store: store.clone(), arrived, gate: Arc::new(Semaphore::new(0)) };
             let faulty = Faulty::new(gated.clone(), 1);
-            let dials = Repository::<Dial>::new(&faulty).retry(attempts(999)).cached(NonZeroUsize::MIN);
+            let dials = Repository::<Dial>::new(&faulty).retry(attempts(999)).cached(1);
             let id = Id::natural("dial");
             gated.gate.add_permits(1);
             dials.execute(id, &Turn::To(1)).await.unwrap();

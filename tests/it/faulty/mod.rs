@@ -9,7 +9,6 @@ mod itself;
 
 use std::{
     collections::BTreeMap,
-    num::NonZeroUsize,
     ops::Range,
     sync::{Arc, Mutex},
     time::Duration,
@@ -102,7 +101,7 @@ fn event(event: &Event) -> NewEvent {
 /// A repository that keeps states between commands, or reads anew each time.
 fn jars<S: EventStore + Clone + 'static>(store: &S, is_cached: bool, retry: Retry) -> Repository<Jar> {
     let jars = Repository::new(store).retry(retry);
-    if is_cached { jars.cached(NonZeroUsize::MIN) } else { jars }
+    if is_cached { jars.cached(1) } else { jars }
 }
 
 /// The ways a store can fail, each by itself and all together. Every one leaves four appends in ten alone.

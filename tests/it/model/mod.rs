@@ -5,7 +5,6 @@ mod reference;
 mod run;
 
 use std::{
-    num::{NonZeroU64, NonZeroUsize},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -54,8 +53,8 @@ const RETRY: Retry = Retry {
 /// Three ways to run commands, which answer alike.
 fn repositories<S: annals::EventStore + Clone + 'static>(store: &S) -> [Repository<Tally>; 3] {
     let plain = Repository::new(store).retry(RETRY);
-    let cached = plain.clone().cached(NonZeroUsize::new(2).unwrap());
-    let snapshots = plain.clone().snapshot_every(NonZeroU64::new(2).unwrap());
+    let cached = plain.clone().cached(2);
+    let snapshots = plain.clone().snapshot_every(2);
     [plain, cached, snapshots]
 }
 
