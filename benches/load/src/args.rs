@@ -1,0 +1,95 @@
+//! What is measured, as the command line says it.
+
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+
+use crate::work::Work;
+
+/// Runs the same work on annals, on hand-written SQL and on bare INSERTs, and prints one table.
+///
+/// Each round runs every contender in turn, each in a process of its own on a fresh database. What is printed are the
+/// medians of the rounds; ratios are taken within a round. Run it on a quiet machine, on the disk you mean.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub(crate) struct Args {
+    /// How many tasks send commands at once.
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 8, 64, 256], value_parser = clap::value_parser!(u64).range(1..=4_096))]
+    tasks: Vec<u64>,
+
+    /// How often everything is measured.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=99))]
+    pub(crate) rounds: u32,
+
+    /// What is done.
+    #[arg(long, value_delimiter = ',', default_values_t = [Kind::Lifecycle, Kind::Contended, Kind::Load])]
+    work: Vec<Kind>,
+
+    /// How many commands a contender runs; loads follow from it.
+    #[arg(long, default_value_t = 4_000, value_parser = clap::value_parser!(u64).range(16..=10_000_000))]
+    pub(crate) commands: u64,
+
+    /// Only contenders with these names.
+    #[arg(long, value_delimiter = ',')]
+    contenders: Vec<String>,
+
+    /// How the result is printed.
+    #[arg(long, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+
+    /// Where the databases are made. Default: the directory for temporary files.
+    #[arg(long)]
+    dir: Option<PathBuf>,
+
+    /// A single measurement, as JSON: how the command calls itself.
+    #[arg(long, hide = true)]
+    pub(crate) cell: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    /// New orders of four commands each.
+    Lifecycle,
+    /// Many tasks on one order.
+    Contended,
+    /// Orders with long histories.
+    Load,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Text,
+    Json,
+}
+
+impl Args {
+    /// The pieces of work, in the order of the table.
+    pub(crate) fn works(&self) -> Vec<Work> {
+        let of_kind = |kind: &Kind| match kind {
+            Kind::Lifecycle => self.tasks.iter().map(|tasks| Work::Lifecycle { tasks: *tasks }).collect(),
+            Kind::Contended => vec![Work::Contended],
+            Kind::Load => [1_000, 10_000].map(|events| Work::Load { events }).into(),
+        };
+        self.work.iter().flat_map(of_kind).collect()
+    }
+
+    pub(crate) fn wants(&self, contender: &str) -> bool {
+        self.contenders.is_empty() || self.contenders.iter().any(|name| name == contender)
+    }
+
+    pub(crate) fn directory(&self) -> PathBuf {
+        self.dir.clone().unwrap_or_else(std::env::temp_dir)
+    }
+}
+
+macro_rules! display_as_value {
+    ($($kind:ty),+) => {$(
+        impl std::fmt::Display for $kind {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                self.to_possible_value().map_or(Ok(()), |value| f.write_str(value.get_name()))
+            }
+        }
+    )+};
+}
+
+display_as_value!(Kind, Format);

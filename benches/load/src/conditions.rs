@@ -1,0 +1,85 @@
+//! What a measurement depends on and says nothing about by itself.
+
+use std::{fmt, fs, io::Write as _, path::Path, thread::available_parallelism, time::Instant};
+
+use anyhow::{Context as _, Result};
+use serde::Serialize;
+use sqlx::{Connection as _, SqliteConnection};
+
+use crate::statistics::percentile;
+
+/// How often the disk is asked.
+const SYNCS: usize = 100;
+
+/// What is written each time: a page of the log.
+const SYNC_BYTES: usize = 4_096;
+
+/// The machine, the disk and the settings.
+#[derive(Debug, Serialize)]
+pub(crate) struct Conditions {
+    cpus: usize,
+    cpu_model: String,
+    kernel: String,
+    sqlite: String,
+    settings: &'static str,
+    /// One, five and fifteen minutes, before anything was measured.
+    load_average: String,
+    /// Writing a page and having it on the disk.
+    fsync_p50_us: u64,
+    fsync_p99_us: u64,
+}
+
+impl Conditions {
+    pub(crate) async fn of(directory: &Path) -> Result<Self> {
+        let load_average = read("/proc/loadavg").split_whitespace().take(3).collect::<Vec<_>>().join(" ");
+        let syncs = sync_latencies(directory).context("measuring the disk")?;
+        let mut connection = SqliteConnection::connect("sqlite::memory:").await?;
+        let sqlite = sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&mut connection).await?;
+        Ok(Self {
+            cpus: available_parallelism()?.get(),
+            cpu_model: cpu_model(),
+            kernel: read("/proc/sys/kernel/osrelease"),
+            sqlite,
+            settings: "journal_mode=WAL, synchronous=FULL, busy_timeout=5000",
+            load_average,
+            fsync_p50_us: percentile(&syncs, 0.5) / 1_000,
+            fsync_p99_us: percentile(&syncs, 0.99) / 1_000,
+        })
+    }
+}
+
+/// Writes a page at the end of a file and waits for the disk, again and again. Sorted, in nanoseconds.
+fn sync_latencies(directory: &Path) -> Result<Vec<u64>> {
+    let path = directory.join("fsync");
+    let mut file = fs::File::create(&path)?;
+    let mut latencies = Vec::with_capacity(SYNCS);
+    for _ in 0..SYNCS {
+        let began = Instant::now();
+        file.write_all(&[0x5a; SYNC_BYTES])?;
+        file.sync_data()?;
+        latencies.push(u64::try_from(began.elapsed().as_nanos())?);
+    }
+    fs::remove_file(path)?;
+    latencies.sort_unstable();
+    Ok(latencies)
+}
+
+fn cpu_model() -> String {
+    let info = read("/proc/cpuinfo");
+    let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    model.map_or_else(|| "unknown".to_owned(), |(_, model)| model.to_owned())
+}
+
+/// A file of the kernel's; nothing where there is none.
+fn read(path: &str) -> String {
+    fs::read_to_string(path).unwrap_or_default().trim().to_owned()
+}
+
+impl fmt::Display for Conditions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} CPUs ({}), Linux {}", self.cpus, self.cpu_model, self.kernel)?;
+        writeln!(f, "SQLite {}: {}", self.sqlite, self.settings)?;
+        writeln!(f, "load average before: {}", self.load_average)?;
+        writeln!(f, "write and fdatasync of 4 KiB: p50 {} µs, p99 {} µs", self.fsync_p50_us, self.fsync_p99_us)
+    }
+}

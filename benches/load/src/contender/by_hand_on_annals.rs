@@ -1,0 +1,62 @@
+//! The hand-written loop over the very rows that annals has written: what its own loading is measured against.
+
+use std::{path::Path, sync::Arc};
+
+use anyhow::{Result, bail};
+use async_trait::async_trait;
+use sqlx::SqlitePool;
+use uuid::Uuid;
+
+use super::{Contender, Orders, annals::Annals, by_hand};
+use crate::{
+    order::{Order, OrderCommand, OrderEvent},
+    work::Work,
+};
+
+const SELECT_EVENTS: &str = "SELECT event_type, payload FROM annals_events WHERE aggregate_id = ? ORDER BY sequence";
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ByHandOnAnnals;
+
+#[async_trait]
+impl Contender for ByHandOnAnnals {
+    fn name(&self) -> String {
+        "by hand, rows of annals".to_owned()
+    }
+
+    fn abstains(&self, work: Work) -> Option<&'static str> {
+        (!matches!(work, Work::Load { .. })).then_some("it only reads")
+    }
+
+    async fn open(&self, directory: &Path) -> Result<Arc<dyn Orders>> {
+        let annals = Annals::default().open(directory).await?;
+        let pool = by_hand::pool(&directory.join(Annals::FILE), 4).await?;
+        Ok(Arc::new(Opened { annals, pool }))
+    }
+}
+
+struct Opened {
+    annals: Arc<dyn Orders>,
+    pool: SqlitePool,
+}
+
+#[async_trait]
+impl Orders for Opened {
+    async fn execute(&self, _: Uuid, _: &OrderCommand) -> Result<()> {
+        bail!("it only reads")
+    }
+
+    async fn fill(&self, order: Uuid, history: &[OrderEvent]) -> Result<()> {
+        self.annals.fill(order, history).await
+    }
+
+    async fn load(&self, order: Uuid) -> Result<Order> {
+        let mut connection = self.pool.acquire().await?;
+        Ok(by_hand::fold(&mut connection, SELECT_EVENTS, order).await?.0)
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.pool.close().await;
+        self.annals.close().await
+    }
+}

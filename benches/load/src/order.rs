@@ -1,0 +1,223 @@
+//! The domain of all contenders: an order that is placed, gets lines, is paid and shipped.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// The state of an order. It grows with its products and not with its history.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Order {
+    status: Status,
+    customer: String,
+    lines: BTreeMap<String, Line>,
+    total_cents: u64,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum Status {
+    #[default]
+    New,
+    Placed,
+    Paid,
+    Shipped,
+}
+
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Line {
+    quantity: u64,
+    times_added: u64,
+}
+
+/// What is asked of an order; each command leads to one event.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) enum OrderCommand {
+    Place(Placed),
+    AddLine(LineAdded),
+    Pay(Paid),
+    Ship(Shipped),
+}
+
+/// What happens to an order. The tag is stored as the event's type and the content as its payload.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", content = "data", rename_all = "kebab-case")]
+pub(crate) enum OrderEvent {
+    Placed(Placed),
+    LineAdded(LineAdded),
+    Paid(Paid),
+    Shipped(Shipped),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Placed {
+    customer: String,
+    country: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LineAdded {
+    sku: String,
+    description: String,
+    quantity: u64,
+    unit_price_cents: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Paid {
+    method: String,
+    amount_cents: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Shipped {
+    carrier: String,
+    tracking: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("an order that is {status} cannot be {wanted}")]
+pub(crate) struct OrderRejection {
+    status: String,
+    wanted: String,
+}
+
+impl Order {
+    /// Decides which event a command leads to.
+    pub(crate) fn decide(&self, command: &OrderCommand) -> Result<OrderEvent, OrderRejection> {
+        match (command, self.status) {
+            (OrderCommand::Place(_), Status::New)
+            | (OrderCommand::AddLine(_) | OrderCommand::Pay(_), Status::Placed)
+            | (OrderCommand::Ship(_), Status::Paid) => Ok(OrderEvent::of(command)),
+            (wanted, status) => {
+                Err(OrderRejection { status: format!("{status:?}"), wanted: wanted.participle().to_owned() })
+            }
+        }
+    }
+
+    /// Folds an event.
+    pub(crate) fn evolve(&mut self, event: &OrderEvent) {
+        match event {
+            OrderEvent::Placed(placed) => {
+                self.status = Status::Placed;
+                self.customer.clone_from(&placed.customer);
+            }
+            OrderEvent::LineAdded(added) => {
+                match self.lines.get_mut(&added.sku) {
+                    Some(line) => line.add(added.quantity),
+                    None => self.lines.entry(added.sku.clone()).or_default().add(added.quantity),
+                }
+                self.total_cents += added.quantity * added.unit_price_cents;
+            }
+            OrderEvent::Paid(_) => self.status = Status::Paid,
+            OrderEvent::Shipped(_) => self.status = Status::Shipped,
+        }
+    }
+
+    /// The state after these events.
+    pub(crate) fn after<'e>(events: impl IntoIterator<Item = &'e OrderEvent>) -> Self {
+        let mut order = Self::default();
+        events.into_iter().for_each(|event| order.evolve(event));
+        order
+    }
+
+    pub(crate) fn is_shipped(&self) -> bool {
+        self.status == Status::Shipped
+    }
+
+    /// How often a line was added.
+    pub(crate) fn additions(&self) -> u64 {
+        self.lines.values().map(|line| line.times_added).sum()
+    }
+}
+
+impl Line {
+    fn add(&mut self, quantity: u64) {
+        self.quantity += quantity;
+        self.times_added += 1;
+    }
+}
+
+impl OrderCommand {
+    const fn participle(&self) -> &'static str {
+        match self {
+            Self::Place(_) => "placed",
+            Self::AddLine(_) => "given a line",
+            Self::Pay(_) => "paid",
+            Self::Ship(_) => "shipped",
+        }
+    }
+
+    /// The life of an order, from placed to shipped.
+    pub(crate) fn lifecycle(number: u64) -> [Self; 4] {
+        let line = LineAdded::numbered(number);
+        let amount_cents = line.quantity * line.unit_price_cents;
+        let method = "card".to_owned();
+        let shipped = Shipped { carrier: "Royal Mail".to_owned(), tracking: format!("RM{number:09}GB") };
+        [Self::place(number), Self::AddLine(line), Self::Pay(Paid { method, amount_cents }), Self::Ship(shipped)]
+    }
+
+    pub(crate) fn place(number: u64) -> Self {
+        Self::Place(Placed { customer: format!("customer-{number}"), country: "United Kingdom".to_owned() })
+    }
+
+    pub(crate) fn add_line(number: u64) -> Self {
+        Self::AddLine(LineAdded::numbered(number))
+    }
+}
+
+impl OrderEvent {
+    /// The event that a command leads to, where nothing speaks against it.
+    pub(crate) fn of(command: &OrderCommand) -> Self {
+        match command {
+            OrderCommand::Place(placed) => Self::Placed(placed.clone()),
+            OrderCommand::AddLine(line) => Self::LineAdded(line.clone()),
+            OrderCommand::Pay(paid) => Self::Paid(paid.clone()),
+            OrderCommand::Ship(shipped) => Self::Shipped(shipped.clone()),
+        }
+    }
+
+    /// A history of this many events: placed, and then one line after the other.
+    pub(crate) fn history(events: u64) -> Vec<Self> {
+        let placed = Placed { customer: "customer-1".to_owned(), country: "United Kingdom".to_owned() };
+        let lines = (1..events).map(|number| Self::LineAdded(LineAdded::numbered(number)));
+        std::iter::once(Self::Placed(placed)).chain(lines).collect()
+    }
+
+    /// The type as it is stored, and the payload as JSON: for contenders that keep them in two columns.
+    pub(crate) fn encode(&self) -> serde_json::Result<(&'static str, String)> {
+        Ok(match self {
+            Self::Placed(placed) => ("placed", serde_json::to_string(placed)?),
+            Self::LineAdded(line) => ("line-added", serde_json::to_string(line)?),
+            Self::Paid(paid) => ("paid", serde_json::to_string(paid)?),
+            Self::Shipped(shipped) => ("shipped", serde_json::to_string(shipped)?),
+        })
+    }
+
+    /// The event of a stored type and payload.
+    pub(crate) fn decode(event_type: &str, payload: &str) -> serde_json::Result<Self> {
+        Ok(match event_type {
+            "placed" => Self::Placed(serde_json::from_str(payload)?),
+            "line-added" => Self::LineAdded(serde_json::from_str(payload)?),
+            "paid" => Self::Paid(serde_json::from_str(payload)?),
+            "shipped" => Self::Shipped(serde_json::from_str(payload)?),
+            other => return Err(serde::de::Error::custom(format!("{other:?} is no event of an order"))),
+        })
+    }
+}
+
+impl LineAdded {
+    /// One of forty products.
+    fn numbered(number: u64) -> Self {
+        Self {
+            sku: format!("851{:02}A", number % 40),
+            description: "WHITE HANGING HEART T-LIGHT HOLDER".to_owned(),
+            quantity: 1 + number % 6,
+            unit_price_cents: 255,
+        }
+    }
+}
+
+/// The id of the order with this number.
+pub(crate) fn order_id(number: u64) -> Uuid {
+    Uuid::new_v5(&Uuid::NAMESPACE_OID, &number.to_be_bytes())
+}

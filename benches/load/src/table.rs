@@ -1,0 +1,62 @@
+//! The report as a table.
+
+use std::fmt::{self, Write as _};
+
+use comfy_table::{CellAlignment, Table, presets};
+
+use crate::report::{Group, Medians, Report};
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.conditions)?;
+        writeln!(f, "medians of {} rounds; ratios to the first row are taken within a round", self.rounds)?;
+        self.groups.iter().try_for_each(|group| group.fmt(f))
+    }
+}
+
+impl fmt::Display for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unit = self.work.unit();
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING).set_header([
+            "contender".to_owned(),
+            format!("{unit}s/s"),
+            "ratio".to_owned(),
+            "p50 µs".to_owned(),
+            "p99 µs".to_owned(),
+            "p99.9 µs".to_owned(),
+            "p99 ratio".to_owned(),
+            format!("CPU µs/{unit}"),
+            "peak MiB".to_owned(),
+            "bytes/event".to_owned(),
+        ]);
+        for column in table.column_iter_mut().skip(1) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        let mut abstentions = String::new();
+        for row in &self.rows {
+            match (&row.medians, row.abstains) {
+                (Some(medians), _) => drop(table.add_row(figures(&row.contender, medians))),
+                (None, reason) => writeln!(abstentions, " – {}: {}", row.contender, reason.unwrap_or("not measured"))?,
+            }
+        }
+        write!(f, "\n{}\n{table}\n{abstentions}", self.work)
+    }
+}
+
+fn figures(contender: &str, medians: &Medians) -> [String; 10] {
+    let measures = &medians.measures;
+    let ratio = |ratio: Option<f64>| ratio.map_or_else(|| "–".to_owned(), |ratio| format!("{ratio:.2}"));
+    [
+        contender.to_owned(),
+        format!("{:.0}", measures.per_second),
+        ratio(medians.per_second_ratio),
+        format!("{:.0}", measures.p50_us),
+        format!("{:.0}", measures.p99_us),
+        format!("{:.0}", measures.p999_us),
+        ratio(medians.p99_ratio),
+        format!("{:.0}", measures.cpu_us),
+        format!("{:.1}", measures.peak_mib),
+        format!("{:.0}", measures.bytes_per_event),
+    ]
+}
