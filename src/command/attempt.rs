@@ -76,7 +76,7 @@ impl<'e, 'a, A: Aggregate> Attempt<'e, 'a, A> {
             return in_lane::make(self, cache, attempts).await;
         }
         let (loaded, read) = self.read(None).await?;
-        match self.decide(&loaded, read.receipt)? {
+        match self.decide_read(&loaded, read.receipt).await? {
             Decision::Ended(ended) => ended,
             Decision::Append(append, _) => {
                 let sent = send_command(self.store(), *append, attempts).await;
@@ -112,6 +112,24 @@ impl<'e, 'a, A: Aggregate> Attempt<'e, 'a, A> {
     async fn read_all(&self) -> Result<(Loaded<A>, StreamRead), Error> {
         let receipt_of = self.keyed.as_ref().map(|keyed| keyed.key.clone());
         self.execute.repository.load_answered(self.execute.id, receipt_of).await
+    }
+
+    /// Decides on what was read outside a transaction: the receipt first, the stream after it.
+    ///
+    /// Between the two another attempt of this very request can have been carried out. It is then the reason why a pinned
+    /// version no longer holds, and its receipt the answer.
+    pub(super) async fn decide_read(
+        &self,
+        loaded: &Loaded<A>,
+        receipt: Option<Receipt>,
+    ) -> Result<Decision<A>, Error> {
+        let decided = self.decide(loaded, receipt);
+        if let (Err(Error::Conflict { .. }), Some(keyed)) = (&decided, &self.keyed)
+            && let Some(receipt) = self.store().receipt(self.execute.id.uuid(), &keyed.key).await?
+        {
+            return self.decide(loaded, Some(receipt));
+        }
+        decided
     }
 
     /// Decides on what was read. In this order: the receipt, the pinned version, the decision.

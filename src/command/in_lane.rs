@@ -44,7 +44,7 @@ pub(super) async fn make<A: Aggregate>(
     let (loaded, read) = attempt.read(lane.take_settled()).await?;
     // Where the receipt was the answer nothing else was read.
     let is_stale = loaded.version < read.version;
-    match attempt.decide(&loaded, read.receipt) {
+    match attempt.decide_read(&loaded, read.receipt).await {
         Ok(Decision::Append(append, events)) => {
             let departed = depart_from_read(attempt, &lane, loaded, (*append, events), attempts);
             arrive(attempt, &lane, departed).await

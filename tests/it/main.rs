@@ -11,6 +11,7 @@ mod faulty;
 mod migrations;
 mod model;
 mod order_example;
+mod pinned;
 mod queue;
 mod scenario;
 mod snapshots;
