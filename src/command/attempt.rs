@@ -7,7 +7,6 @@ use uuid::Uuid;
 use super::{
     Execute, ExecuteError, Executed, Loaded, Repository,
     cache::{Cache, Lane},
-    in_lane,
     repository::Fold,
     retry::Attempts,
     send::send_command,
@@ -70,11 +69,8 @@ impl<'e, 'a, A: Aggregate> Attempt<'e, 'a, A> {
         }
     }
 
-    /// Attempts the command once.
+    /// Attempts the command once, on what the database has.
     pub(super) async fn make(&self, attempts: &mut Attempts) -> Ended<A> {
-        if let Some(cache) = &self.execute.repository.cache {
-            return in_lane::make(self, cache, attempts).await;
-        }
         let (loaded, read) = self.read(None).await?;
         match self.decide_read(&loaded, read.receipt).await? {
             Decision::Ended(ended) => ended,
@@ -118,11 +114,7 @@ impl<'e, 'a, A: Aggregate> Attempt<'e, 'a, A> {
     ///
     /// Between the two another attempt of this very request can have been carried out. It is then the reason why a pinned
     /// version no longer holds, and its receipt the answer.
-    pub(super) async fn decide_read(
-        &self,
-        loaded: &Loaded<A>,
-        receipt: Option<Receipt>,
-    ) -> Result<Decision<A>, Error> {
+    pub(super) async fn decide_read(&self, loaded: &Loaded<A>, receipt: Option<Receipt>) -> Result<Decision<A>, Error> {
         let decided = self.decide(loaded, receipt);
         if let (Err(Error::Conflict { .. }), Some(keyed)) = (&decided, &self.keyed)
             && let Some(receipt) = self.store().receipt(self.execute.id.uuid(), &keyed.key).await?

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{
     ExecuteError, Executed, Repository,
     attempt::{Attempt, Ended},
+    in_lane,
 };
 use crate::{
     domain::{Aggregate, Id},
@@ -114,7 +115,11 @@ impl<'a, A: Aggregate> Execute<'a, A> {
             let mut attempt = Attempt::new(&self)?;
             let mut attempts = self.repository.retry.begin("command");
             loop {
-                match attempt.make(&mut attempts).await {
+                let made = match &self.repository.cache {
+                    Some(cache) => in_lane::make(&attempt, cache, &mut attempts).await,
+                    None => attempt.make(&mut attempts).await,
+                };
+                match made {
                     Err(ExecuteError::Store(error)) if !attempts.are_over() && self.can_decide_again(&error) => {
                         attempts.pause_after(error).await?;
                         attempt.decide_anew();

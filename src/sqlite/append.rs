@@ -7,13 +7,25 @@ use serde_json::Value;
 use sqlx::SqliteConnection;
 
 use super::{
-    backend::Inserts,
     classify::classify,
     read, row,
     standing::{Granted, Progress, Request, Standing},
-    statement::{READ_ATTEMPT, READ_STANDING},
+    statement::{INSERT_EVENT, INSERT_RECEIPT, ManyRows, READ_ATTEMPT, READ_STANDING},
 };
 use crate::store::{Append, Appended, Error, EventRef, NewReceipt, ReceiptOutcome, event_checksum, to_column};
+
+/// The INSERT statements in their sizes.
+#[derive(Debug)]
+pub(super) struct Inserts {
+    events: ManyRows,
+    receipts: ManyRows,
+}
+
+impl Inserts {
+    pub(super) fn new() -> Self {
+        Self { events: ManyRows::of(INSERT_EVENT), receipts: ManyRows::of(INSERT_RECEIPT) }
+    }
+}
 
 /// Writes appends into an open transaction, all with one time.
 pub(super) struct Writer {

@@ -7,12 +7,10 @@ use sqlx::SqlitePool;
 use uuid::Uuid;
 
 use super::{
-    append::Writer,
+    append::{Inserts, Writer},
     classify::{classify, classify_commit},
     options::SqliteOptions,
-    read, snapshot, statement,
-    statement::ManyRows,
-    transaction,
+    read, snapshot, transaction,
 };
 use crate::store::{
     Append, Appended, Backend, Clock, Error, IdempotencyKey, Limits, LoadQuery, LoadVisitor, LogQuery, LogRead,
@@ -29,21 +27,10 @@ pub(super) struct SqliteBackend {
     inserts: Arc<Inserts>,
 }
 
-/// The INSERT statements in their sizes.
-#[derive(Debug)]
-pub(super) struct Inserts {
-    pub(super) events: ManyRows,
-    pub(super) receipts: ManyRows,
-}
-
 impl SqliteBackend {
     pub(super) fn new(writer: SqlitePool, readers: SqlitePool, options: &SqliteOptions) -> Self {
-        let inserts = Inserts {
-            events: ManyRows::of(statement::INSERT_EVENT),
-            receipts: ManyRows::of(statement::INSERT_RECEIPT),
-        };
         let clock = Arc::clone(&options.clock);
-        Self { writer, readers, limits: options.limits, clock, inserts: Arc::new(inserts) }
+        Self { writer, readers, limits: options.limits, clock, inserts: Arc::new(Inserts::new()) }
     }
 
     /// What writes appends into a transaction, at the time of now.

@@ -1,7 +1,5 @@
 //! One request with a pinned version, sent twice at once: a client that timed out and tries again.
 
-use std::num::NonZeroUsize;
-
 use annals::{Aggregate, ExpectedVersion, Id, IdempotencyKey, Repository, SqliteStore};
 use serde::{Deserialize, Serialize};
 
@@ -39,7 +37,7 @@ async fn a_retry_beside_its_first_attempt_gets_its_answer_and_no_conflict() {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(folder.path().join("annals.db")).await.unwrap();
     let plain = Repository::<Door>::new(&store);
-    for doors in [plain.clone(), plain.cached(NonZeroUsize::new(8).unwrap())] {
+    for doors in [plain.clone(), plain.cached(8)] {
         for request in 0..300 {
             let (id, key) = (Id::new(), IdempotencyKey::new(format!("request-{request}")).unwrap());
             let attempt = |pause: usize| {
