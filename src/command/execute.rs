@@ -15,6 +15,8 @@ use crate::{
 };
 
 /// Runs a command when it is awaited. Made by [`Repository::execute`].
+///
+/// `tokio::join!` and others that take futures alone want [`into_future()`](IntoFuture::into_future) called on it.
 #[must_use = "a command runs when it is awaited"]
 #[derive(Debug)]
 pub struct Execute<'a, A: Aggregate> {

@@ -77,6 +77,8 @@ impl<A: Aggregate> Repository<A> {
     /// Keeps a snapshot of each aggregate whenever a command takes it past a multiple of this many events. Default: 0,
     /// never.
     ///
+    /// Commands that run [`within`](Execute::within) a transaction keep none.
+    ///
     /// Loading then reads the last snapshot and what came after it, so it does not grow with the history. Snapshots are
     /// disposable: one that is damaged, of another shape or of another past is passed over, and replaced by the next.
     /// Worth it from some hundred events on.
@@ -91,7 +93,8 @@ impl<A: Aggregate> Repository<A> {
     }
 
     /// Sets the shape of the state in snapshots, from 1, the default. Raise it with every change to the state or to
-    /// `evolve`: older snapshots are then passed over. Call it after [`snapshot_every`](Self::snapshot_every).
+    /// `evolve`: older snapshots are then passed over. Call it after [`snapshot_every`](Self::snapshot_every): before it, it
+    /// does nothing.
     #[must_use]
     pub fn snapshot_version(mut self, version: u32) -> Self {
         if let Some(snapshots) = &mut self.snapshots {

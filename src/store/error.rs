@@ -111,7 +111,7 @@ pub enum Error {
         /// What does not fit.
         source: Source,
     },
-    /// The call was wrong; nothing was sent to the database.
+    /// The call was wrong, by itself or for what the aggregate is; nothing was written. Mend the call.
     #[error("{message}")]
     Invalid {
         /// What is wrong, and the bound where there is one.

@@ -14,6 +14,9 @@ pub trait Transactional: EventStore {
 
     /// Begins a transaction. It holds the store's writer until it ends: keep it short.
     ///
+    /// Until then write through it alone: an `execute` or `append` past it, awaited by whoever holds it, waits for itself
+    /// and ends in [`Error::Contention`]. In memory, where there is one connection, so does a read.
+    ///
     /// # Errors
     ///
     /// [`Error::Contention`] or [`Error::Unavailable`]: nothing was begun, try again later.

@@ -17,6 +17,8 @@ use crate::store::{
 
 /// Wraps a store and injects faults: lost replies, late writes, conflicts, outages. For tests of services.
 ///
+/// Transactions are not offered: what a service does in `begin()` is tested on the store itself.
+///
 /// Every fault is one a sound store can commit, so whoever keeps to the store's contract must survive all of them.
 /// Without rates and scripts a `Faulty` does what the store inside does. Rates are per append, from 0 (never) to 1
 /// (always), 0 by default; an append meets one fault at the most. The same seed and the same order of calls give the
