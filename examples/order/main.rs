@@ -33,7 +33,8 @@ use clap::Parser as _;
 
 use crate::{
     args::{Args, Format},
-    import::Import,
+    file::Rows,
+    import::{Import, ImportError},
     summary::{Sales, Summary},
 };
 
@@ -59,6 +60,8 @@ async fn main() -> ExitCode {
 }
 
 async fn import(file: PathBuf, args: Args) -> Result<(), Box<dyn Error + Send + Sync>> {
+    // Before a database is made: a mistyped file name leaves none behind.
+    Rows::open(&file, |file| file).map_err(|source| ImportError::File { path: file.clone(), source })?;
     let store = database::connect(&args.database_url).await?;
     let started = Instant::now();
     let run = Import { file, workers: args.workers, copies: args.repeat }.run(&store).await?;

@@ -140,7 +140,13 @@ impl<'e, 'a, A: Aggregate> Attempt<'e, 'a, A> {
             (Ok(events), _) => {
                 let encoded: Result<Vec<_>, _> =
                     events.iter().map(|event| NewEvent::encode(event, &self.execute.repository.upcasters)).collect();
-                Decision::Append(Box::new(self.append_at(version).events(encoded?)), events)
+                let encoded = encoded.map_err(|error| match error {
+                    Error::Codec { source, .. } => {
+                        Error::Codec { context: format!("an event of {} cannot be written", A::TYPE), source }
+                    }
+                    other => other,
+                })?;
+                Decision::Append(Box::new(self.append_at(version).events(encoded)), events)
             }
             (Err(rejection), Some(_)) => {
                 let unfit = |source| Error::codec(format!("a rejection of {} cannot be written", A::TYPE), source);

@@ -41,6 +41,7 @@ pub struct Repository<A: Aggregate> {
     pub(super) retry: Retry,
     pub(super) cache: Option<Arc<Cache<A>>>,
     snapshots: Option<Snapshots<A>>,
+    snapshot_version: u32,
 }
 
 impl<A: Aggregate> Repository<A> {
@@ -52,6 +53,7 @@ impl<A: Aggregate> Repository<A> {
             retry: Retry::default(),
             cache: None,
             snapshots: None,
+            snapshot_version: 1,
         }
     }
 
@@ -87,19 +89,15 @@ impl<A: Aggregate> Repository<A> {
     where
         A: Serialize + DeserializeOwned,
     {
-        let version = self.snapshots.map_or(1, |snapshots| snapshots.version);
-        self.snapshots = NonZeroU64::new(events).map(|events| Snapshots::new(events, version));
+        self.snapshots = NonZeroU64::new(events).map(Snapshots::every);
         self
     }
 
     /// Sets the shape of the state in snapshots, from 1, the default. Raise it with every change to the state or to
-    /// `evolve`: older snapshots are then passed over. Call it after [`snapshot_every`](Self::snapshot_every): before it, it
-    /// does nothing.
+    /// `evolve`: older snapshots are then passed over.
     #[must_use]
-    pub fn snapshot_version(mut self, version: u32) -> Self {
-        if let Some(snapshots) = &mut self.snapshots {
-            snapshots.version = version.max(1);
-        }
+    pub const fn snapshot_version(mut self, version: u32) -> Self {
+        self.snapshot_version = if version == 0 { 1 } else { version };
         self
     }
 
@@ -198,7 +196,7 @@ impl<A: Aggregate> Repository<A> {
             return self.fold(&StreamQuery { receipt_of, ..StreamQuery::of(id) }).await;
         };
         let mut fold = Fold { snapshots: Some(snapshots), ..Fold::new(&self.upcasters, None) };
-        let query = LoadQuery { aggregate_id: id.uuid(), snapshot_version: snapshots.version, receipt_of };
+        let query = LoadQuery { aggregate_id: id.uuid(), snapshot_version: self.snapshot_version, receipt_of };
         let read = self.store.load(&query, &mut fold).await?;
         Ok((fold.loaded, read))
     }
@@ -218,7 +216,7 @@ impl<A: Aggregate> Repository<A> {
         let loaded = self.load(id).await?;
         let unfit = |source| Error::codec(format!("a state of {} cannot be written", A::TYPE), source);
         let state = (snapshots.write)(&loaded.state).map_err(unfit)?;
-        let (snapshot_version, sequence) = (snapshots.version, loaded.version);
+        let (snapshot_version, sequence) = (self.snapshot_version, loaded.version);
         let snapshot = SnapshotRef { aggregate_id: id.uuid(), snapshot_version, sequence, state: &state };
         self.store.save_snapshot(snapshot).await
     }
@@ -279,6 +277,7 @@ impl<A: Aggregate> Clone for Repository<A> {
             retry: self.retry,
             cache: self.cache.clone(),
             snapshots: self.snapshots,
+            snapshot_version: self.snapshot_version,
         }
     }
 }

@@ -9,14 +9,13 @@ use serde::{Serialize, de::DeserializeOwned};
 /// Functions, so that only who takes snapshots needs a state that serde knows.
 pub(super) struct Snapshots<A> {
     every: NonZeroU64,
-    pub(super) version: u32,
     pub(super) write: fn(&A) -> serde_json::Result<String>,
     pub(super) read: fn(&str) -> serde_json::Result<A>,
 }
 
 impl<A: Serialize + DeserializeOwned> Snapshots<A> {
-    pub(super) fn new(every: NonZeroU64, version: u32) -> Self {
-        Self { every, version, write: |state| serde_json::to_string(state), read: |json| serde_json::from_str(json) }
+    pub(super) fn every(events: NonZeroU64) -> Self {
+        Self { every: events, write: |state| serde_json::to_string(state), read: |json| serde_json::from_str(json) }
     }
 }
 
@@ -37,6 +36,6 @@ impl<A> Copy for Snapshots<A> {}
 
 impl<A> fmt::Debug for Snapshots<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Snapshots").field("every", &self.every).field("version", &self.version).finish_non_exhaustive()
+        f.debug_struct("Snapshots").field("every", &self.every).finish_non_exhaustive()
     }
 }

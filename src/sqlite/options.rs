@@ -219,7 +219,13 @@ fn check_filename(connect: &SqliteConnectOptions) -> Result<(), Error> {
         Some(name) if name == ":memory:" || name.starts_with("file:") => {
             Err(Error::invalid("SQLite takes this path for something else than a file: begin it with ./"))
         }
-        Some(_) => Ok(()),
+        Some(name) => match Path::new(name).parent() {
+            // An empty parent is the current folder.
+            Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
+                Err(Error::invalid(format!("there is no folder {} to keep a database in", folder.display())))
+            }
+            _ => Ok(()),
+        },
     }
 }
 

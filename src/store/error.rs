@@ -86,7 +86,9 @@ pub enum Error {
         aggregate: AggregateName,
     },
     /// Others were in the way for too long. Nothing was written; try again later.
-    #[error("others held the database or the aggregate for too long, nothing was written")]
+    #[error(
+        "others, or a transaction of one's own, held the database or the aggregate for too long; nothing was written"
+    )]
     Contention {
         /// What stood in the way, where it is known.
         source: Option<Source>,
