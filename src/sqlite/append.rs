@@ -54,11 +54,7 @@ impl Writer {
         let mut progress = Progress::after(read::head(connection).await?, self.now);
         let mut answers = Vec::with_capacity(batch.len());
         for (request, standing) in requests.iter().zip(standings) {
-            let head = standing.head.clone();
-            answers.push(match answer_stored(connection, request, standing).await? {
-                Some(answer) => answer,
-                None => progress.answer_within(request).unwrap_or_else(|| progress.grant(request, head)),
-            });
+            answers.push(answer(connection, &mut progress, request, standing).await?);
         }
         self.insert_events(connection, &progress.granted).await?;
         self.insert_receipts(connection, &progress.granted).await?;
@@ -140,20 +136,25 @@ impl Writer {
     }
 }
 
-/// Answers an append that was written before the batch: from its receipt, or from its own events.
-async fn answer_stored(
+/// Answers an append. What comes first wins: the receipt of its key, its own events from an earlier attempt, each in
+/// the database or in the batch, and then the version.
+async fn answer<'a>(
     connection: &mut SqliteConnection,
-    request: &Request<'_>,
+    progress: &mut Progress<'a>,
+    request: &'a Request<'a>,
     standing: Standing,
-) -> Result<Option<Result<Appended, Error>>, Error> {
+) -> Result<Result<Appended, Error>, Error> {
     let append = request.append;
     if let (Some(receipt), Some(new)) = (standing.receipt, &request.receipt) {
-        return Ok(Some(Appended::replay(receipt, &new.fingerprint, append.aggregate())));
+        return Ok(Appended::replay(receipt, &new.fingerprint, append.aggregate()));
+    }
+    if let Some(answer) = progress.answer_by_receipt(request) {
+        return Ok(answer);
     }
     if standing.earlier_command_id == Some(append.command_id) && !append.events.is_empty() {
-        return compare_attempt(connection, request).await.map(Some);
+        return compare_attempt(connection, request).await;
     }
-    Ok(None)
+    Ok(progress.answer_by_events(request).unwrap_or_else(|| progress.grant(request, standing.head)))
 }
 
 /// Compares an append with what its command id has written: the same events, or another request.

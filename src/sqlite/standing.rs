@@ -88,6 +88,16 @@ pub(super) struct Granted<'a> {
     pub(super) first_position: u64,
 }
 
+impl Granted<'_> {
+    fn answer_again(&self) -> Appended {
+        Appended { replayed: true, ..self.appended.clone() }
+    }
+}
+
+fn reused(request: &Request<'_>) -> Error {
+    Error::KeyReused { aggregate: request.append.aggregate() }
+}
+
 /// What a batch comes to, append by append: each sees what those before it write.
 pub(super) struct Progress<'a> {
     pub(super) granted: Vec<Granted<'a>>,
@@ -104,27 +114,33 @@ impl<'a> Progress<'a> {
         Self { granted, by_aggregate, heads, next_position: head.get() + 1, now }
     }
 
-    /// Answers a request that the batch itself carries twice.
-    pub(super) fn answer_within(&self, request: &Request<'_>) -> Option<Result<Appended, Error>> {
+    /// Answers a request from the receipt that an append before it in the batch leaves.
+    pub(super) fn answer_by_receipt(&self, request: &Request<'_>) -> Option<Result<Appended, Error>> {
+        let new = request.receipt.as_ref()?;
+        let (granted, kept) = self.earlier(request).find_map(|granted| {
+            let kept = granted.request.receipt.as_ref().filter(|kept| kept.key == new.key)?;
+            Some((granted, kept))
+        })?;
+        Some(if new.fingerprint == kept.fingerprint { Ok(granted.answer_again()) } else { Err(reused(request)) })
+    }
+
+    /// Answers a request from the events that an append before it in the batch writes under the same command id.
+    pub(super) fn answer_by_events(&self, request: &Request<'_>) -> Option<Result<Appended, Error>> {
         let append = request.append;
-        let earlier = self.by_aggregate.get(&append.aggregate_id)?.iter().map(|at| &self.granted[*at]);
-        for granted in earlier {
-            let answer = || Appended { replayed: true, ..granted.appended.clone() };
-            let reused = || Error::KeyReused { aggregate: append.aggregate() };
-            if let (Some(new), Some(kept)) = (&request.receipt, &granted.request.receipt)
-                && new.key == kept.key
-            {
-                return Some(if new.fingerprint == kept.fingerprint { Ok(answer()) } else { Err(reused()) });
-            }
+        let begins_at = append.expected.named()?.saturating_add(1);
+        let granted = self.earlier(request).find(|granted| {
             let (first, last) = (granted.appended.first_sequence, granted.appended.version);
-            let begins_at = append.expected.named().map_or(0, |version| version.saturating_add(1));
-            let begins_there = (first..=last).contains(&begins_at) && !append.events.is_empty();
-            if granted.request.append.command_id == append.command_id && begins_there {
-                let is_same = begins_at == first && request.writes_the_same(granted.request);
-                return Some(if is_same { Ok(answer()) } else { Err(reused()) });
-            }
-        }
-        None
+            granted.request.append.command_id == append.command_id && (first..=last).contains(&begins_at)
+        });
+        let granted = granted.filter(|_| !append.events.is_empty())?;
+        let is_same = begins_at == granted.appended.first_sequence && request.writes_the_same(granted.request);
+        Some(if is_same { Ok(granted.answer_again()) } else { Err(reused(request)) })
+    }
+
+    /// What the batch has written so far to the request's aggregate.
+    fn earlier(&self, request: &Request<'_>) -> impl Iterator<Item = &Granted<'a>> {
+        let places = self.by_aggregate.get(&request.append.aggregate_id);
+        places.into_iter().flatten().map(|at| &self.granted[*at])
     }
 
     /// Grants an append its place at the end of its stream and of the log, or says why not.
