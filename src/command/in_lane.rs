@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{
-    Loaded,
+    ExecuteError, Loaded,
     attempt::{Attempt, Decision, Ended, answer},
     cache::{Cache, Entry, Lane, Ticket},
     retry::Attempts,
@@ -39,7 +39,12 @@ pub(super) async fn make<A: Aggregate>(
 ) -> Ended<A> {
     let lane = attempt.lane(cache);
     if let Some(departed) = depart_from_kept(attempt, &lane, attempts) {
-        return arrive(attempt, &lane, departed).await;
+        match arrive(attempt, &lane, departed).await {
+            // The state may have been an old one: then what has the same id there can be an earlier request under the
+            // same key, whose receipt has expired. What is read now will tell.
+            Err(ExecuteError::Store(Error::KeyReused { .. })) => {}
+            ended => return ended,
+        }
     }
     let (loaded, read) = attempt.read(lane.take_settled()).await?;
     // Where the receipt was the answer nothing else was read.
