@@ -20,13 +20,13 @@ use super::{
 async fn another_writer_is_waited_for_and_then_reported_as_contention() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("events.db");
-    let store = SqliteStore::options().busy_timeout(Duration::from_millis(60)).open(&path).await.unwrap();
+    let store = SqliteStore::options().busy_timeout(Duration::from_millis(400)).open(&path).await.unwrap();
     let id = Uuid::now_v7();
     let append = notes(id, ExpectedVersion::New, 2, 10);
 
     let mut other = raw(&path).await;
     let held = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
-    for _ in 0..3 {
+    for _ in 0..2 {
         let error = store.append_one(append.clone()).await.unwrap_err();
         assert!(matches!(error, Error::Contention { .. }) && error.is_retryable(), "{error:?}");
         assert!(matches!(store.begin().await.unwrap_err(), Error::Contention { .. }));

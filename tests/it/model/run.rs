@@ -35,6 +35,9 @@ pub struct Bench<S> {
     base: Position,
 }
 
+/// How a command ended: first sequence, version, position, the sum it was rejected at, and whether it was replayed.
+type Ended = (u64, u64, Option<Position>, Option<u64>, bool);
+
 fn key(number: u8) -> IdempotencyKey {
     IdempotencyKey::new(format!("key-{number}")).unwrap()
 }
@@ -126,9 +129,9 @@ impl<S: EventStore + Clone + 'static> Bench<S> {
             match (&mut found, promised) {
                 // The reply of the attempt that wrote it may have been lost.
                 (Ok(found), Ok(promised)) => found.replayed = promised.replayed,
-                // An attempt that is ahead of its aggregate could still come true, once its reply was lost.
+                // Once its reply was lost, an attempt whose place is not taken could still come true.
                 (Err(found @ Refusal::Unknown), Err(Refusal::Conflict { expected, actual }))
-                    if expected.named() > Some(*actual) =>
+                    if expected.named().is_none_or(|version| version > *actual) =>
                 {
                     *found = Refusal::Conflict { expected: *expected, actual: *actual };
                 }
@@ -216,7 +219,7 @@ impl<S: EventStore + Clone + 'static> Bench<S> {
         decided: &TallyCommand,
         uuid: Uuid,
         expected: ExpectedVersion,
-    ) -> Result<(u64, u64, Option<Position>, Option<u64>, bool), Refusal> {
+    ) -> Result<Ended, Refusal> {
         let fingerprint =
             command.request.map_or_else(|| Fingerprint::of(decided), |request| Fingerprint::of(&request)).unwrap();
         let name = command.key.map(|number| Key::Client(key(number).as_str().to_owned()));
@@ -339,7 +342,7 @@ impl<S: EventStore + Clone + 'static> Bench<S> {
     }
 }
 
-fn outcome(answer: &Appended, replayed: bool) -> (u64, u64, Option<Position>, Option<u64>, bool) {
+fn outcome(answer: &Appended, replayed: bool) -> Ended {
     match &answer.outcome {
         ReceiptOutcome::Rejected { rejection } => {
             let rejection: serde_json::Value = serde_json::from_str(rejection).unwrap();
