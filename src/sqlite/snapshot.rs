@@ -51,7 +51,7 @@ async fn rows(
                 return Ok(None);
             }
             version = snapshot.sequence;
-            trail = Trail::from_sequence(version + 1);
+            trail = Trail::after(snapshot.aggregate_id, snapshot.sequence, column(&row, 6)?);
         } else {
             let event = row::event(&row)?;
             trail.follow(&event)?;

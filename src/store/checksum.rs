@@ -60,6 +60,15 @@ impl Trail {
         Self { next: Some(if sequence == 0 { 1 } else { sequence }), last: None }
     }
 
+    /// Follows a stream on from an event that is known by its place and its append, though not read.
+    #[must_use]
+    pub const fn after(aggregate_id: Uuid, sequence: u64, command_id: Uuid) -> Self {
+        Self {
+            next: Some(sequence.saturating_add(1)),
+            last: Some(Step { aggregate_id, sequence, command_id, index: None }),
+        }
+    }
+
     /// Checks the next event of a stream.
     ///
     /// # Errors

@@ -207,3 +207,26 @@ async fn snapshots_hold_only_what_is_committed_also_when_commands_are_on_their_w
     let stale = stale.event(NewEvent::encode(&Event::Added(1), &Upcasters::none()).unwrap());
     assert!(store.append_one(stale).await.unwrap_err().is_conflict());
 }
+
+#[tokio::test]
+async fn the_version_of_snapshots_is_set_before_or_after_their_interval() {
+    let (store, sums, id) = store().await;
+    let before = Repository::<Sum>::new(&store).snapshot_version(2).snapshot_every(10);
+    add(&before, id, 10).await;
+    assert_eq!(snapshot(&store).await, Some((2, 10)));
+    assert_eq!(loaded(&sums.snapshot_version(2), id).await, (10, 10, 0));
+}
+
+#[tokio::test]
+async fn a_damaged_event_right_after_a_snapshot_is_found() {
+    let (store, sums, id) = store().await;
+    add(&sums, id, 11).await;
+    sql(
+        &store,
+        "DROP TRIGGER annals_events_refuse_update;
+         UPDATE annals_events SET payload = '7' WHERE sequence = 11",
+    )
+    .await;
+    let refused = sums.load(id).await.unwrap_err();
+    assert!(matches!(refused, annals::Error::Backend { fault: annals::Fault::Corrupt, .. }), "{refused}");
+}
