@@ -23,8 +23,13 @@ pub(super) fn classify(error: sqlx::Error) -> Error {
 }
 
 /// Classifies an error of COMMIT itself: an I/O error can be reported for a commit that is there afterwards.
+///
+/// Not so a deferred constraint of the application's own tables: it is looked at before anything is written.
 pub(super) fn classify_commit(error: sqlx::Error) -> Error {
-    Error::outcome_unknown(error)
+    match primary_code(&error) {
+        Some(CONSTRAINT) => Error::backend(Fault::Other, error),
+        _ => Error::outcome_unknown(error),
+    }
 }
 
 /// Tells whether others hold a lock.
@@ -40,6 +45,7 @@ const IOERR: u32 = 10;
 const CORRUPT: u32 = 11;
 const FULL: u32 = 13;
 const CANTOPEN: u32 = 14;
+const CONSTRAINT: u32 = 19;
 // Too many openers of a write-ahead log at once.
 const PROTOCOL: u32 = 15;
 const NOTADB: u32 = 26;

@@ -64,6 +64,7 @@ pub trait Work: fmt::Debug + Send {
     /// # Errors
     ///
     /// [`Error::OutcomeUnknown`]: run the whole transaction again. Its appends, if they were kept, are answered from
-    /// the first time, and `replayed` tells whether the rows beside them are there.
+    /// the first time, and `replayed` tells whether the rows beside them are there. [`Error::Backend`]: nothing was written;
+    /// a deferred constraint of the application's own tables does not hold, or the transaction had failed before.
     async fn commit(self) -> Result<(), Error>;
 }

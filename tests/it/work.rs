@@ -108,3 +108,22 @@ async fn a_transaction_sees_its_own_events() {
     work.commit().await.unwrap();
     assert_eq!(repository.load(id).await.unwrap().state.0, 3);
 }
+
+#[tokio::test]
+async fn a_deferred_constraint_that_does_not_hold_is_no_unknown_outcome() {
+    let store = store_with_tickets().await;
+    let mut work = store.begin().await.unwrap();
+    sqlx::raw_sql(
+        "CREATE TABLE rows (row INTEGER PRIMARY KEY);
+         CREATE TABLE places (row INTEGER REFERENCES rows (row) DEFERRABLE INITIALLY DEFERRED)",
+    )
+    .execute(work.connection())
+    .await
+    .unwrap();
+    work.commit().await.unwrap();
+    let mut work = store.begin().await.unwrap();
+    sqlx::query("INSERT INTO places VALUES (7)").execute(work.connection()).await.unwrap();
+    let refused = work.commit().await.unwrap_err();
+    assert!(matches!(refused, annals::Error::Backend { .. }), "{refused}");
+    assert!(!book(&store, 1, "after", true).await.unwrap());
+}
