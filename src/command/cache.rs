@@ -53,7 +53,10 @@ pub(super) struct Ticket<A: Aggregate> {
 
 impl<A: Aggregate> Cache<A> {
     pub(super) fn new(aggregates: NonZeroUsize) -> Self {
-        Self { lanes: Mutex::new(LruCache::new(aggregates)) }
+        // Not `new`, which makes room for all of them at once, however many that is.
+        let mut lanes = LruCache::unbounded();
+        lanes.resize(aggregates);
+        Self { lanes: Mutex::new(lanes) }
     }
 
     /// The lane of an aggregate. Commands in a lane that was evicted meanwhile meet conflicts, not wrong answers.
@@ -68,8 +71,14 @@ impl<A: Aggregate> Cache<A> {
 }
 
 impl<A: Aggregate> Lane<A> {
+    /// Where somebody panicked while they had it, in `evolve` it may be, the state is not to be relied on.
     pub(super) fn lock(&self) -> MutexGuard<'_, Option<Entry<A>>> {
-        self.entry.lock().unwrap_or_else(PoisonError::into_inner)
+        self.entry.lock().unwrap_or_else(|poisoned| {
+            self.entry.clear_poison();
+            let mut entry = poisoned.into_inner();
+            *entry = None;
+            entry
+        })
     }
 
     /// Takes the state out where nothing is on its way: what it holds is in the database.

@@ -74,11 +74,22 @@ fn depart_from_kept<'s, A: Aggregate>(
 ) -> Option<Departed<'s, A>> {
     let mut kept = lane.lock();
     let entry = kept.as_mut()?;
-    let Ok(Decision::Append(append, events)) = attempt.decide(entry.current()?, None) else {
+    let decided = decide_on_kept(attempt, entry, 0)?;
+    Some(depart(attempt, lane, entry, decided, attempts))
+}
+
+/// The append a command leads to on the state that is kept, if that has come to this version at the least.
+fn decide_on_kept<A: Aggregate>(
+    attempt: &Attempt<'_, '_, A>,
+    entry: &mut Entry<A>,
+    at_least: u64,
+) -> Option<(Append, Vec<A::Event>)> {
+    let current = entry.current().filter(|current| current.version >= at_least)?;
+    let Ok(Decision::Append(mut append, events)) = attempt.decide(current, None) else {
         return None;
     };
-    let append = entry.follows().map_or_else(|| (*append).clone(), |command_id| (*append).clone().follows(command_id));
-    Some(depart(attempt, lane, entry, (append, events), attempts))
+    append.follows = entry.follows();
+    Some((*append, events))
 }
 
 /// Decides on a state that was just read, and keeps it.
@@ -90,8 +101,12 @@ fn depart_from_read<'s, A: Aggregate>(
     attempts: &'s mut Attempts,
 ) -> Departed<'s, A> {
     let mut kept = lane.lock();
-    if kept.is_some() {
-        // Somebody else was faster. If they wrote, this decision is an old one, and the database will say so.
+    if let Some(entry) = kept.as_mut() {
+        // Somebody else was faster: this goes behind them, where it leads to an append there as well.
+        if let Some(decided) = decide_on_kept(attempt, entry, loaded.version) {
+            return depart(attempt, lane, entry, decided, attempts);
+        }
+        // If they wrote, this decision is an old one, and the database will say so.
         return Departed {
             sending: Box::pin(send_command(attempt.store(), decided.0, attempts)),
             answer: None,

@@ -268,3 +268,70 @@ async fn who_decides_again_is_not_taken_for_who_was_followed() {
     assert_eq!(chain.links.len(), 5);
     assert!(chain.broken_at.is_empty(), "{chain:?}");
 }
+
+#[tokio::test]
+async fn a_cache_without_end_is_no_memory_without_end() {
+    let store = SqliteStore::open_in_memory().await.unwrap();
+    let keeps = Repository::<Chain>::new(&store).cached(usize::MAX);
+    keeps.execute(Id::natural("a"), &Command::Forge(1)).await.unwrap();
+}
+
+#[tokio::test]
+async fn commands_that_find_no_state_kept_are_decided_in_turn_as_well() {
+    let store = SqliteStore::open_in_memory().await.unwrap();
+    // No attempt is made twice: a conflict would be returned.
+    let keeps = Repository::<Chain>::new(&store).cached(1).retry(Retry::never());
+    let id = Id::natural("a");
+    let commands: Vec<_> = (0..64).map(Command::Forge).collect();
+    let all = commands.iter().map(|command| keeps.execute(id, command).into_future());
+    for done in futures_util::future::join_all(all).await {
+        done.unwrap();
+    }
+    let chain = keeps.load(id).await.unwrap().state;
+    assert_eq!(chain.links.len(), 64);
+    assert!(chain.broken_at.is_empty(), "{chain:?}");
+}
+
+/// Counts what it was evolved by, and panics half-way through the event after the first, once.
+#[derive(Debug, Default)]
+struct Fragile {
+    evolved: u64,
+}
+
+static HAS_PANICKED: AtomicBool = AtomicBool::new(false);
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "type", content = "data", rename_all = "kebab-case")]
+enum Touch {
+    Touched { evolved_by: u64 },
+}
+
+impl Aggregate for Fragile {
+    const TYPE: &'static str = "fragile";
+    type Command = ();
+    type Event = Touch;
+    type Rejection = TooLong;
+
+    fn decide(&self, (): &()) -> Result<Vec<Touch>, TooLong> {
+        Ok(vec![Touch::Touched { evolved_by: self.evolved }])
+    }
+
+    fn evolve(&mut self, _: &Touch) {
+        self.evolved += 1;
+        assert!(self.evolved != 1 || HAS_PANICKED.swap(true, Ordering::Relaxed), "half-way");
+    }
+}
+
+#[tokio::test]
+async fn a_state_in_which_evolve_panicked_is_not_kept() {
+    let store = SqliteStore::open_in_memory().await.unwrap();
+    let keeps = Repository::<Fragile>::new(&store).cached(1);
+    let id = Id::natural("a");
+    keeps.execute(id, &()).await.unwrap();
+    let other = keeps.clone();
+    tokio::spawn(async move { other.execute(id, &()).await.map(drop) }).await.unwrap_err();
+    keeps.execute(id, &()).await.unwrap();
+    let events = annals::EventStoreExt::collect_stream(&store, &StreamQuery::of(id)).await.unwrap();
+    let second: serde_json::Value = serde_json::from_str(events[1].payload()).unwrap();
+    assert_eq!(second["evolved_by"], 1, "decided on one event");
+}
