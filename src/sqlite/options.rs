@@ -65,6 +65,9 @@ impl Default for SqliteOptions {
     }
 }
 
+/// What "without end" comes to: SQLite counts milliseconds in 31 bits, which is 24 days.
+const LONGEST_TIMEOUT: Duration = Duration::from_millis(i32::MAX as u64);
+
 impl SqliteOptions {
     /// Sets how many connections read at once, beside the one that writes. Default: 4; at least 1.
     #[must_use]
@@ -84,8 +87,8 @@ impl SqliteOptions {
     ///
     /// A free connection of this store's own is waited for as long, and for a second at the least.
     #[must_use]
-    pub const fn busy_timeout(mut self, timeout: Duration) -> Self {
-        self.busy_timeout = timeout;
+    pub fn busy_timeout(mut self, timeout: Duration) -> Self {
+        self.busy_timeout = timeout.min(LONGEST_TIMEOUT);
         self
     }
 

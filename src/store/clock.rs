@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 /// Tells the time a store records.
 ///
@@ -49,10 +49,11 @@ impl ManualClock {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = time;
     }
 
-    /// Moves the time on.
+    /// Moves the time on, to the end of the calendar at the most.
     pub fn advance(&self, by: Duration) {
         let mut time = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *time += by;
+        let moved = TimeDelta::from_std(by).ok().and_then(|by| time.checked_add_signed(by));
+        *time = moved.unwrap_or(DateTime::<Utc>::MAX_UTC);
     }
 }
 
@@ -67,6 +68,13 @@ mod tests {
     use chrono::{DateTime, TimeDelta};
 
     use super::{Clock as _, ManualClock};
+
+    #[test]
+    fn time_ends_with_the_calendar() {
+        let clock = ManualClock::new(DateTime::UNIX_EPOCH);
+        clock.advance(std::time::Duration::MAX);
+        assert_eq!(clock.now(), DateTime::<chrono::Utc>::MAX_UTC);
+    }
 
     #[test]
     fn times_of_every_century_are_cut_to_microseconds() {

@@ -108,3 +108,10 @@ async fn store_103_visitors_on_every_reader_hold_up_no_writer() {
     assert_eq!(visited, [10, 10], "a read shows what was there when it began");
     assert_eq!(timeout(PATIENCE, waiting).await.unwrap().unwrap(), 50);
 }
+
+#[tokio::test]
+async fn the_longest_timeout_there_is_is_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = SqliteStore::options().busy_timeout(Duration::MAX);
+    annals::EventStore::head(&options.open(folder.path().join("annals.db")).await.unwrap()).await.unwrap();
+}
