@@ -56,7 +56,7 @@ impl<'e, 'a, A: Aggregate> Attempt<'e, 'a, A> {
             // request with other events, and those must not look like the ones they followed.
             _ => Uuid::now_v7(),
         };
-        telemetry::command_begun(command_id);
+        telemetry::command_decided_as(command_id);
         Ok(Self { execute, keyed, command_id })
     }
 
@@ -66,6 +66,7 @@ impl<'e, 'a, A: Aggregate> Attempt<'e, 'a, A> {
     pub(super) fn decide_anew(&mut self) {
         if self.execute.repository.cache.is_some() {
             self.command_id = Uuid::now_v7();
+            telemetry::command_decided_as(self.command_id);
         }
     }
 

@@ -63,9 +63,9 @@ pub(crate) fn events_appended(events: u64) {
     }
 }
 
-/// A command has its id: every attempt of it bears the same.
+/// A command has its id; in the cache, a new one with each decision.
 #[cfg_attr(not(feature = "tracing"), expect(unused_variables, reason = "without tracing nobody listens"))]
-pub(crate) fn command_begun(command_id: Uuid) {
+pub(crate) fn command_decided_as(command_id: Uuid) {
     #[cfg(feature = "tracing")]
     tracing::Span::current().record("annals.command_id", tracing::field::display(command_id));
 }
