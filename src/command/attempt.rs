@@ -12,7 +12,7 @@ use super::{
     send::send_command,
 };
 use crate::{
-    domain::Aggregate,
+    domain::{Aggregate, decode_event},
     store::{
         AggregateName, Append, Appended, Error, EventStore, ExpectedVersion, Fingerprint, IdempotencyKey, KeyRequest,
         NewEvent, Receipt, ReceiptOutcome, StreamQuery, StreamRead, Work, telemetry,
@@ -147,6 +147,7 @@ impl<'e, 'a, A: Aggregate> Attempt<'e, 'a, A> {
                     }
                     other => other,
                 })?;
+                self.check_readable(&encoded)?;
                 Decision::Append(Box::new(self.append_at(version).events(encoded)), events)
             }
             (Err(rejection), Some(_)) => {
@@ -155,6 +156,18 @@ impl<'e, 'a, A: Aggregate> Attempt<'e, 'a, A> {
                 Decision::Append(Box::new(self.append_at(version).rejected(rejection.into())), Vec::new())
             }
         })
+    }
+
+    /// Makes sure that events can be read back, while nothing is written yet: once they are, they are there for ever.
+    ///
+    /// JSON takes things that do not come back: a float that is no number is written as `null`.
+    fn check_readable(&self, events: &[NewEvent]) -> Result<(), Error> {
+        for event in events {
+            let upcasters = &self.execute.repository.upcasters;
+            decode_event::<A::Event>(upcasters, event.event_type(), event.schema_version(), event.payload())
+                .map_err(|source| Error::codec(format!("an event of {} could not be read back", A::TYPE), source))?;
+        }
+        Ok(())
     }
 
     /// The stream after a version, or the receipt of an earlier attempt.

@@ -147,8 +147,8 @@ async fn arrive<A: Aggregate>(attempt: &Attempt<'_, '_, A>, lane: &Lane<A>, depa
     if let Some(ticket) = ticket {
         match &sent {
             Ok(appended) if !appended.replayed => ticket.committed(),
-            // Nothing of this was written now; the state before it is as good as it was.
-            Ok(_) => ticket.failed().into_iter().for_each(|before| lane.keep(before, false)),
+            // It was there before, or its first reply was lost: what else is there has to be read.
+            Ok(_) => ticket.failed().into_iter().for_each(|before| lane.keep(before, true)),
             Err(Error::Conflict { .. }) => ticket.failed().into_iter().for_each(|before| lane.keep(before, true)),
             Err(_) => drop(ticket.failed()),
         }

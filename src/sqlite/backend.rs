@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     append::{Inserts, Writer},
-    classify::{classify, classify_commit},
+    classify::classify,
     options::SqliteOptions,
     read, snapshot, transaction,
 };
@@ -44,7 +44,7 @@ impl SqliteBackend {
         let mut transaction = transaction::begin(&self.writer).await?;
         let mut answers = self.append_writer().write(&mut transaction, batch).await?;
         if let Err(error) = transaction.commit().await {
-            let unknown = classify_commit(error);
+            let unknown = Error::outcome_unknown(error);
             telemetry::operation_failed(&unknown);
             // An answer stands that was read from what had been committed before. Those of an aggregate to which this
             // batch has written rest on what may not be there.

@@ -22,12 +22,13 @@ pub(super) fn classify(error: sqlx::Error) -> Error {
     }
 }
 
-/// Classifies an error of COMMIT itself: an I/O error can be reported for a commit that is there afterwards.
+/// Classifies an error of a COMMIT with the application's own rows in it.
 ///
-/// Not so a deferred constraint of the application's own tables: it is looked at before anything is written.
+/// An I/O error can be reported for a commit that is there afterwards. Not so a deferred constraint of the application's
+/// own tables: it is looked at before anything is written.
 pub(super) fn classify_commit(error: sqlx::Error) -> Error {
-    match primary_code(&error) {
-        Some(CONSTRAINT) => Error::backend(Fault::Other, error),
+    match extended_code(&error) {
+        Some(CONSTRAINT_FOREIGNKEY) => Error::backend(Fault::Other, error),
         _ => Error::outcome_unknown(error),
     }
 }
@@ -45,13 +46,18 @@ const IOERR: u32 = 10;
 const CORRUPT: u32 = 11;
 const FULL: u32 = 13;
 const CANTOPEN: u32 = 14;
-const CONSTRAINT: u32 = 19;
 // Too many openers of a write-ahead log at once.
 const PROTOCOL: u32 = 15;
 const NOTADB: u32 = 26;
 
+// An extended result code.
+const CONSTRAINT_FOREIGNKEY: u32 = 787;
+
 /// The primary result code: the low byte of the extended one.
 fn primary_code(error: &sqlx::Error) -> Option<u32> {
-    let extended: u32 = error.as_database_error()?.code()?.parse().ok()?;
-    Some(extended & 0xff)
+    extended_code(error).map(|code| code & 0xff)
+}
+
+fn extended_code(error: &sqlx::Error) -> Option<u32> {
+    error.as_database_error()?.code()?.parse().ok()
 }

@@ -69,10 +69,10 @@ impl Default for SqliteOptions {
 const LONGEST_TIMEOUT: Duration = Duration::from_millis(i32::MAX as u64);
 
 impl SqliteOptions {
-    /// Sets how many connections read at once, beside the one that writes. Default: 4; at least 1.
+    /// Sets how many connections read at once, beside the one that writes. Default: 4; from 1 to 1,024.
     #[must_use]
     pub fn readers(mut self, connections: u32) -> Self {
-        self.readers = connections.max(1);
+        self.readers = connections.clamp(1, 1024);
         self
     }
 

@@ -44,7 +44,7 @@ async fn in_file(clock: Arc<dyn Clock>) -> InFile {
     InFile { store: InFile::open(&folder, &clock).await, clock, folder }
 }
 
-struct InMemory(SqliteStore);
+struct InMemory(SqliteStore, Capabilities);
 
 #[async_trait]
 impl Fixture for InMemory {
@@ -53,7 +53,7 @@ impl Fixture for InMemory {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::all().without_restart()
+        self.1
     }
 
     async fn reopen(&mut self) {
@@ -62,7 +62,25 @@ impl Fixture for InMemory {
 }
 
 async fn in_memory(clock: Arc<dyn Clock>) -> InMemory {
-    InMemory(SqliteStore::options().shared_clock(clock).open_in_memory().await.unwrap())
+    InMemory(
+        SqliteStore::options().shared_clock(clock).open_in_memory().await.unwrap(),
+        Capabilities::all().without_restart(),
+    )
+}
+
+async fn cached(clock: Arc<dyn Clock>) -> InMemory {
+    let InMemory(store, capabilities) = in_memory(clock).await;
+    InMemory(store, capabilities.cached(100))
+}
+
+async fn with_snapshots(clock: Arc<dyn Clock>) -> InMemory {
+    let InMemory(store, capabilities) = in_memory(clock).await;
+    InMemory(store, capabilities.snapshot_every(1))
+}
+
+async fn cached_with_snapshots(clock: Arc<dyn Clock>) -> InMemory {
+    let InMemory(store, capabilities) = in_memory(clock).await;
+    InMemory(store, capabilities.cached(1).snapshot_every(2))
 }
 
 mod sqlite_in_a_file {
@@ -71,4 +89,16 @@ mod sqlite_in_a_file {
 
 mod sqlite_in_memory {
     annals::conformance!(super::in_memory);
+}
+
+mod sqlite_cached {
+    annals::conformance!(super::cached);
+}
+
+mod sqlite_with_snapshots {
+    annals::conformance!(super::with_snapshots);
+}
+
+mod sqlite_cached_with_snapshots {
+    annals::conformance!(super::cached_with_snapshots);
 }

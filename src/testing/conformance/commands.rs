@@ -10,7 +10,7 @@ use super::{
     tally::{Command, Event, Eventful, Happening, Rejection, Tally},
 };
 use crate::{
-    command::{ExecuteError, Executed, Outcome, Repository, Retry},
+    command::{ExecuteError, Executed, Outcome, Retry},
     domain::{Id, Upcasters},
     store::{Append, Error, EventStore as _, ExpectedVersion, IdempotencyKey, NewEvent},
 };
@@ -45,17 +45,17 @@ fn assert_reused(ended: Ended) {
 pub async fn store_034_a_command_sent_again_is_not_decided_again(factory: &dyn Factory) {
     let fixture = fresh(factory).await;
     let (store, id) = (fixture.store(), Id::<Tally>::new());
-    let tallies = Repository::new(&store);
+    let tallies = fixture.repository(&store);
     let command = Command::add_each([2, 3]);
     let first = tallies.execute(id, &command).idempotency_key(key("k")).await.unwrap();
     assert_eq!((first.first_sequence, first.version, first.events(), first.replayed), (1, 2, 2, false));
     assert_eq!(command.decisions(), 1);
     tallies.execute(id, &Command::take(5)).await.unwrap();
-    for other in [tallies.clone(), Repository::new(&store)] {
+    for other in [tallies.clone(), fixture.repository(&store)] {
         let again = other.execute(id, &command).idempotency_key(key("k")).await.unwrap();
         assert_eq!(again, Executed { replayed: true, ..first.clone() }, "the first answer, marked as a replay");
     }
-    assert_eq!(command.decisions(), 1, "a retry is not decided");
+    fixture.assert_decided(&command, 1);
     let outcome = tallies.outcome(id, &key("k")).await.unwrap();
     assert_eq!(outcome, Some(Outcome::Accepted(Executed { replayed: true, ..first })));
     assert_eq!(tallies.outcome(id, &key("other")).await.unwrap(), None, "nothing was sent under this key");
@@ -66,7 +66,7 @@ pub async fn store_034_a_command_sent_again_is_not_decided_again(factory: &dyn F
 pub async fn store_034_a_retry_is_answered_before_anything_is_checked(factory: &dyn Factory) {
     let fixture = fresh(factory).await;
     let (store, id) = (fixture.store(), Id::<Tally>::new());
-    let tallies = Repository::new(&store);
+    let tallies = fixture.repository(&store);
     tallies.execute(id, &Command::add(5)).await.unwrap();
     let take = Command::take(5);
     let send = || tallies.execute(id, &take).idempotency_key(key("k")).expected_version(ExpectedVersion::Exact(1));
@@ -81,12 +81,12 @@ pub async fn store_034_a_retry_is_answered_before_anything_is_checked(factory: &
 pub async fn store_035_another_request_under_a_used_key_is_refused(factory: &dyn Factory) {
     let fixture = fresh(factory).await;
     let (store, id) = (fixture.store(), Id::<Tally>::new());
-    let tallies = Repository::new(&store);
+    let tallies = fixture.repository(&store);
     let first = tallies.execute(id, &Command::add(2)).idempotency_key(key("k")).await.unwrap();
     let before = tallies.load(id).await.unwrap();
     for other in [Command::add(3), Command::take(2), Command::nothing(), Command::take(999)] {
         assert_reused(tallies.execute(id, &other).idempotency_key(key("k")).await);
-        assert_eq!(other.decisions(), 0, "a refused request is not decided");
+        fixture.assert_decided(&other, 0);
     }
     assert_eq!(tallies.load(id).await.unwrap(), before, "the state is untouched");
     let again = tallies.execute(id, &Command::add(2)).idempotency_key(key("k")).await.unwrap();
@@ -104,7 +104,7 @@ pub async fn store_036_fifty_calls_at_once_have_one_effect(factory: &dyn Factory
     let fixture = fresh(factory).await;
     let (store, id) = (fixture.store(), Id::<Tally>::new());
     let answers = at_once(50, |_| {
-        let tallies = Repository::<Tally>::new(&store);
+        let tallies = fixture.repository(&store);
         async move { tallies.execute(id, &Command::add_each([1, 1])).idempotency_key(key("k")).await }
     })
     .await;
@@ -114,7 +114,7 @@ pub async fn store_036_fifty_calls_at_once_have_one_effect(factory: &dyn Factory
     assert!(answers.windows(2).all(|pair| pair[0] == pair[1]), "all outcomes are equal: {answers:?}");
     assert_eq!(stream(&*store, id.uuid()).await.len(), 2, "the events are there once");
     let rejections = at_once(50, |_| {
-        let tallies = Repository::<Tally>::new(&store);
+        let tallies = fixture.repository(&store);
         async move { tallies.execute(id, &Command::take(9)).idempotency_key(key("no")).await }
     })
     .await;
@@ -129,12 +129,13 @@ pub async fn store_037_a_command_lost_before_its_commit_is_executed_by_its_retry
     let gone = Happening::Lost(Error::OutcomeUnknown { source: None });
     let eventful = Eventful::new(&store, [gone]);
     let command = Command::add(2);
-    let ended = Repository::new(&eventful).retry(Retry::never()).execute(id, &command).idempotency_key(key("k")).await;
+    let ended =
+        fixture.repository(&eventful).retry(Retry::never()).execute(id, &command).idempotency_key(key("k")).await;
     assert!(
         matches!(&ended, Err(ExecuteError::Store(error)) if error.is_outcome_unknown()),
         "a lost attempt is not guessed at: {ended:?}"
     );
-    let tallies = Repository::<Tally>::new(&store);
+    let tallies = fixture.repository(&store);
     assert_eq!(tallies.outcome(id, &key("k")).await.unwrap(), None, "neither events nor receipt were written");
     assert!(!tallies.load(id).await.unwrap().exists());
     let done = tallies.execute(id, &command).idempotency_key(key("k")).await.unwrap();
@@ -156,7 +157,7 @@ pub async fn store_p5_a_lost_reply_is_found_out_about(factory: &dyn Factory) {
             Happening::Lost(Error::Contention { source: None }),
         ];
         let eventful = Eventful::new(&store, plan);
-        let tallies = Repository::<Tally>::new(&eventful);
+        let tallies = fixture.repository(&eventful);
         let command = Command::add_each([2, 3]);
         let execute = tallies.execute(id, &command);
         let done = if keyed { execute.idempotency_key(key("k")) } else { execute }.await.unwrap();
@@ -175,7 +176,7 @@ pub async fn store_p5_a_rejection_with_a_lost_reply_stands(factory: &dyn Factory
     let eventful = Eventful::new(&store, [lost, Happening::Overtaken(added(id, 100))]);
     let rejection = Rejection::NotEnough { wanted: 5, there: 0 };
     let take = Command::take(5);
-    assert_rejected(Repository::new(&eventful).execute(id, &take).idempotency_key(key("k")).await, &rejection, true);
+    assert_rejected(fixture.repository(&eventful).execute(id, &take).idempotency_key(key("k")).await, &rejection, true);
     eventful.assert_all_happened();
     assert_eq!(take.decisions(), 1, "the frozen attempt is sent again, not decided again");
 }
@@ -188,7 +189,7 @@ pub async fn store_p5_a_dead_attempt_is_decided_again(factory: &dyn Factory) {
         let id = Id::<Tally>::new();
         let plan = [Happening::Lost(Error::OutcomeUnknown { source: None }), Happening::Overtaken(added(id, 10))];
         let eventful = Eventful::new(&store, plan);
-        let tallies = Repository::<Tally>::new(&eventful);
+        let tallies = fixture.repository(&eventful);
         let command = Command::add(1);
         let execute = tallies.execute(id, &command);
         let done = if keyed { execute.idempotency_key(key("k")) } else { execute }.await.unwrap();
@@ -202,13 +203,13 @@ pub async fn store_p5_a_dead_attempt_is_decided_again(factory: &dyn Factory) {
 pub async fn store_038_a_rejection_is_replayed(factory: &dyn Factory) {
     let fixture = fresh(factory).await;
     let (store, id) = (fixture.store(), Id::<Tally>::new());
-    let tallies = Repository::new(&store);
+    let tallies = fixture.repository(&store);
     let take = Command::take(5);
     let rejection = Rejection::NotEnough { wanted: 5, there: 0 };
     assert_rejected(tallies.execute(id, &take).idempotency_key(key("k")).await, &rejection, false);
     tallies.execute(id, &Command::add(10)).await.unwrap();
     assert_rejected(tallies.execute(id, &take).idempotency_key(key("k")).await, &rejection, true);
-    assert_eq!(take.decisions(), 1, "the rejection is not decided again");
+    fixture.assert_decided(&take, 1);
     assert_eq!(tallies.outcome(id, &key("k")).await.unwrap(), Some(Outcome::Rejected(rejection)));
     assert_reused(tallies.execute(id, &Command::take(6)).idempotency_key(key("k")).await);
     tallies.execute(id, &take).idempotency_key(key("a-new-one")).await.unwrap();
@@ -222,7 +223,7 @@ pub async fn store_038_an_overtaken_rejection_is_decided_again(factory: &dyn Fac
     let (store, id) = (fixture.store(), Id::<Tally>::new());
     let eventful = Eventful::new(&store, [Happening::Overtaken(added(id, 10))]);
     let take = Command::take(5);
-    let done = Repository::<Tally>::new(&eventful).execute(id, &take).idempotency_key(key("k")).await.unwrap();
+    let done = fixture.repository(&eventful).execute(id, &take).idempotency_key(key("k")).await.unwrap();
     assert_eq!((done.version, take.decisions()), (2, 2), "rejected on the old state, accepted on the new");
 }
 
@@ -232,10 +233,10 @@ pub async fn store_039_a_conflict_uses_no_key_up(factory: &dyn Factory) {
     let (store, id) = (fixture.store(), Id::<Tally>::new());
     let eventful = Eventful::new(&store, [Happening::Overtaken(added(id, 10)), Happening::Overtaken(added(id, 20))]);
     let command = Command::add(1);
-    let done = Repository::<Tally>::new(&eventful).execute(id, &command).idempotency_key(key("k")).await.unwrap();
+    let done = fixture.repository(&eventful).execute(id, &command).idempotency_key(key("k")).await.unwrap();
     eventful.assert_all_happened();
     assert_eq!((done.version, command.decisions()), (3, 3));
-    let tallies = Repository::<Tally>::new(&store);
+    let tallies = fixture.repository(&store);
     for expected in [ExpectedVersion::Exact(1), ExpectedVersion::New, ExpectedVersion::Exact(4)] {
         let pinned = Command::add(1);
         let ended = tallies.execute(id, &pinned).idempotency_key(key("pinned")).expected_version(expected).await;
@@ -257,7 +258,7 @@ pub async fn store_039_a_pinned_aggregate_that_is_not_there_is_a_conflict(factor
     let fixture = fresh(factory).await;
     let (store, id) = (fixture.store(), Id::<Tally>::new());
     let patient = Retry { max_time: Duration::from_secs(3_600), max_attempts: u32::MAX, ..Retry::default() };
-    let tallies = Repository::<Tally>::new(&store).retry(patient);
+    let tallies = fixture.repository(&store).retry(patient);
     let ended = tallies.execute(id, &Command::add(1)).expected_version(ExpectedVersion::Exists).await;
     assert!(
         matches!(
@@ -269,7 +270,7 @@ pub async fn store_039_a_pinned_aggregate_that_is_not_there_is_a_conflict(factor
     tallies.execute(id, &Command::add(1)).await.unwrap();
     let eventful = Eventful::new(&store, [Happening::Overtaken(added(id, 10))]);
     let command = Command::add(1);
-    let tallies = Repository::<Tally>::new(&eventful);
+    let tallies = fixture.repository(&eventful);
     let done = tallies.execute(id, &command).expected_version(ExpectedVersion::Exists).await.unwrap();
     assert_eq!((done.version, command.decisions()), (3, 2), "an aggregate that is there is what was pinned");
 }
@@ -286,14 +287,14 @@ pub async fn store_040_a_failed_database_uses_no_key_up(factory: &dyn Factory) {
     ] {
         let wanted = failure.to_string();
         let eventful = Eventful::new(&store, [Happening::Lost(failure)]);
-        let once = Repository::<Tally>::new(&eventful).retry(Retry::never());
+        let once = fixture.repository(&eventful).retry(Retry::never());
         let ended = once.execute(id, &Command::add(1)).idempotency_key(key("k")).await;
         let told = ended.expect_err("nothing was sent").to_string();
         assert_eq!(told, wanted, "the failure is told as it was");
         assert_eq!(once.outcome(id, &key("k")).await.unwrap(), None, "the key is still free");
     }
     let eventful = Eventful::new(&store, failures());
-    let done = Repository::<Tally>::new(&eventful).execute(id, &Command::add(1)).idempotency_key(key("k")).await;
+    let done = fixture.repository(&eventful).execute(id, &Command::add(1)).idempotency_key(key("k")).await;
     let done = done.expect("nothing was written, so it was tried again");
     eventful.assert_all_happened();
     assert_eq!((done.version, done.replayed), (1, false));
@@ -304,7 +305,7 @@ pub async fn store_040_a_failed_database_uses_no_key_up(factory: &dyn Factory) {
 pub async fn store_042_keys_are_scoped_by_aggregate(factory: &dyn Factory) {
     let fixture = fresh(factory).await;
     let store = fixture.store();
-    let tallies = Repository::<Tally>::new(&store);
+    let tallies = fixture.repository(&store);
     let (one, other) = (Id::natural("tenant a/1"), Id::natural("tenant b/1"));
     for id in [one, other] {
         let done = tallies.execute(id, &Command::add(5)).idempotency_key(key("k")).await.unwrap();
@@ -319,7 +320,7 @@ pub async fn store_042_keys_are_scoped_by_aggregate(factory: &dyn Factory) {
 pub async fn store_090_natural_keys_that_hold_the_tenant_keep_tenants_apart(factory: &dyn Factory) {
     let fixture = fresh(factory).await;
     let store = fixture.store();
-    let tallies = Repository::<Tally>::new(&store);
+    let tallies = fixture.repository(&store);
     let (one, other) = (Id::natural("tenant a/537434"), Id::natural("tenant b/537434"));
     assert_ne!(one, other);
     tallies.execute(one, &Command::add_each([1, 2, 3])).idempotency_key(key("k")).await.unwrap();
@@ -333,7 +334,7 @@ pub async fn store_090_natural_keys_that_hold_the_tenant_keep_tenants_apart(fact
 pub async fn store_045_a_command_without_events_is_replayed(factory: &dyn Factory) {
     let fixture = fresh(factory).await;
     let (store, id) = (fixture.store(), Id::<Tally>::new());
-    let tallies = Repository::<Tally>::new(&store);
+    let tallies = fixture.repository(&store);
     for version in [0, 1] {
         let nothing = Command::nothing();
         let name = format!("k{version}");
@@ -342,7 +343,7 @@ pub async fn store_045_a_command_without_events_is_replayed(factory: &dyn Factor
         tallies.execute(id, &Command::add(1)).await.unwrap();
         let again = tallies.execute(id, &nothing).idempotency_key(key(&name)).await.unwrap();
         assert_eq!(again, Executed { replayed: true, ..first });
-        assert_eq!(nothing.decisions(), 1);
+        fixture.assert_decided(&nothing, 1);
         assert_reused(tallies.execute(id, &Command::add(1)).idempotency_key(key(&name)).await);
     }
     let unkeyed = tallies.execute(id, &Command::nothing()).await.unwrap();
@@ -357,7 +358,7 @@ pub async fn store_046_keys_have_bounds(factory: &dyn Factory) {
     }
     let fixture = fresh(factory).await;
     let (store, id) = (fixture.store(), Id::<Tally>::new());
-    let tallies = Repository::<Tally>::new(&store);
+    let tallies = fixture.repository(&store);
     let longest = format!("{}~", "!".repeat(254));
     let keys = [longest.as_str(), "x", "X", "a:b/+=", "'\";DROP/**/TABLE/**/annals_receipts;--", "%_\\", "0"];
     for (version, text) in (1..).zip(keys) {

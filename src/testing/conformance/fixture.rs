@@ -7,7 +7,11 @@ use std::{
 
 use async_trait::async_trait;
 
-use crate::store::{Clock, EventStore, ManualClock, SystemClock};
+use super::tally::{Command, Tally};
+use crate::{
+    command::Repository,
+    store::{Clock, EventStore, ManualClock, SystemClock},
+};
 
 /// Holds one store on a database of its own, for one case.
 ///
@@ -31,13 +35,15 @@ pub trait Fixture: Send + Sync {
 pub struct Capabilities {
     restart: bool,
     clock: bool,
+    cached: usize,
+    snapshot_every: u64,
 }
 
 impl Capabilities {
     /// Everything.
     #[must_use]
     pub const fn all() -> Self {
-        Self { restart: true, clock: true }
+        Self { restart: true, clock: true, cached: 0, snapshot_every: 0 }
     }
 
     /// The database is gone with the store, so it cannot be opened again.
@@ -47,11 +53,43 @@ impl Capabilities {
         self
     }
 
+    /// The cases' repositories keep this many states: the same cases hold.
+    #[must_use]
+    pub const fn cached(mut self, aggregates: usize) -> Self {
+        self.cached = aggregates;
+        self
+    }
+
+    /// The cases' repositories take a snapshot every so many events: the same cases hold.
+    #[must_use]
+    pub const fn snapshot_every(mut self, events: u64) -> Self {
+        self.snapshot_every = events;
+        self
+    }
+
     /// Times come from elsewhere than the clock that the [`Factory`] was given.
     #[must_use]
     pub const fn without_clock(mut self) -> Self {
         self.clock = false;
         self
+    }
+}
+
+impl dyn Fixture {
+    /// Makes a repository that keeps states and takes snapshots as this fixture declares.
+    pub(super) fn repository<S: EventStore + Clone + 'static>(&self, store: &S) -> Repository<Tally> {
+        let Capabilities { cached, snapshot_every, .. } = self.capabilities();
+        Repository::new(store).cached(cached).snapshot_every(snapshot_every)
+    }
+
+    /// Makes sure that nothing was decided beyond these times: the answer was there first.
+    ///
+    /// On a state that is kept a command is decided before its receipt is looked up, together with the append.
+    #[track_caller]
+    pub(super) fn assert_decided(&self, command: &Command, times: usize) {
+        if self.capabilities().cached == 0 {
+            assert_eq!(command.decisions(), times, "what has an answer is not decided again");
+        }
     }
 }
 

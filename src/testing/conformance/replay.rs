@@ -30,7 +30,7 @@ pub async fn store_048_the_past_is_the_fold_of_its_events(factory: &dyn Factory)
     let clock = Arc::new(ManualClock::new(start));
     let Some(fixture) = with_clock(factory, &clock, "48").await else { return };
     let (store, id) = (fixture.store(), Id::<Tally>::new());
-    let tallies = Repository::<Tally>::new(&store);
+    let tallies = fixture.repository(&store);
     let mut events = Vec::new();
     for by in 1..=8 {
         clock.set(start + TimeDelta::seconds(i64::try_from(by).unwrap()));
@@ -52,7 +52,7 @@ pub async fn store_048_the_past_is_the_fold_of_its_events(factory: &dyn Factory)
 pub async fn store_050_replaying_twice_gives_the_same_and_decides_nothing(factory: &dyn Factory) {
     let fixture = fresh(factory).await;
     let (store, id) = (fixture.store(), Id::<Tally>::new());
-    let tallies = Repository::<Tally>::new(&store);
+    let tallies = fixture.repository(&store);
     let commands = [Command::add(5), Command::add_each([1, 2, 3]), Command::take(4), Command::nothing()];
     for command in &commands {
         tallies.execute(id, command).idempotency_key(key(&format!("k{}", command.decisions()))).await.ok();
@@ -133,7 +133,7 @@ pub async fn store_051_old_shapes_are_lifted(factory: &dyn Factory) {
 pub async fn store_051_an_unknown_event_is_a_named_error(factory: &dyn Factory) {
     let fixture = fresh(factory).await;
     let store = fixture.store();
-    let tallies = Repository::<Tally>::new(&store);
+    let tallies = fixture.repository(&store);
     let unfit = [
         (NewEvent::new("multiplied", &2).unwrap(), "multiplied"),
         (NewEvent::new("added", &json!({"by": 1})).unwrap().in_schema_version(2), "schema version 2"),

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// A sum that must not fall below zero.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Tally {
     pub(super) sum: u64,
     pub(super) events: u64,
