@@ -1,7 +1,6 @@
 //! annals, with cache, keys and snapshots on or off. Its commit queue is always on.
 
 use std::{
-    num::{NonZeroU64, NonZeroUsize},
     path::Path,
     sync::{
         Arc,
@@ -23,10 +22,10 @@ use crate::{
 };
 
 /// How many orders the cache keeps: as many as there are tasks, and some more.
-const CACHED_ORDERS: NonZeroUsize = NonZeroUsize::new(1_024).unwrap();
+const CACHED_ORDERS: usize = 1_024;
 
 /// A snapshot is taken past each multiple of this.
-const SNAPSHOT_EVERY: NonZeroU64 = NonZeroU64::new(50).unwrap();
+const SNAPSHOT_EVERY: u64 = 50;
 
 /// The most events of one append.
 const APPEND_EVENTS: usize = 500;
@@ -111,7 +110,7 @@ impl Orders for Opened {
 
     /// With snapshots, the last one lies as far back as it can: a whole interval.
     async fn fill(&self, order: Uuid, history: &[OrderEvent]) -> Result<()> {
-        let after_it = usize::try_from(SNAPSHOT_EVERY.get())?;
+        let after_it = usize::try_from(SNAPSHOT_EVERY)?;
         let Some(at) = history.len().checked_sub(after_it + 1).filter(|_| self.has_snapshots) else {
             return self.append(order, history).await;
         };
