@@ -3,39 +3,46 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde_json::Value;
 use sqlx::SqliteConnection;
 
 use super::{
     classify::classify,
-    read, row,
+    read,
+    row::{self, column},
     standing::{Granted, Progress, Request, Standing},
     statement::{INSERT_EVENT, INSERT_RECEIPT, ManyRows, READ_ATTEMPT, READ_STANDING},
 };
-use crate::store::{Append, Appended, Error, EventRef, NewReceipt, ReceiptOutcome, event_checksum, to_column};
+use crate::store::{
+    Append, Appended, Error, EventRef, NewReceipt, Position, ReceiptOutcome, event_checksum, to_column,
+};
 
-/// The INSERT statements in their sizes.
+/// The statements that a batch goes through, in their sizes.
 #[derive(Debug)]
-pub(super) struct Inserts {
+pub(super) struct Statements {
+    standing: ManyRows,
     events: ManyRows,
     receipts: ManyRows,
 }
 
-impl Inserts {
+impl Statements {
     pub(super) fn new() -> Self {
-        Self { events: ManyRows::of(INSERT_EVENT), receipts: ManyRows::of(INSERT_RECEIPT) }
+        Self {
+            standing: ManyRows::to_cover(READ_STANDING),
+            events: ManyRows::to_fill(INSERT_EVENT),
+            receipts: ManyRows::to_fill(INSERT_RECEIPT),
+        }
     }
 }
 
 /// Writes appends into an open transaction, all with one time.
 pub(super) struct Writer {
-    inserts: Arc<Inserts>,
+    statements: Arc<Statements>,
     now: DateTime<Utc>,
 }
 
 impl Writer {
-    pub(super) const fn new(inserts: Arc<Inserts>, now: DateTime<Utc>) -> Self {
-        Self { inserts, now }
+    pub(super) const fn new(statements: Arc<Statements>, now: DateTime<Utc>) -> Self {
+        Self { statements, now }
     }
 
     /// The time that everything is written with.
@@ -50,35 +57,47 @@ impl Writer {
         batch: &[Append],
     ) -> Result<Vec<Result<Appended, Error>>, Error> {
         let requests: Vec<_> = batch.iter().map(Request::new).collect::<Result<_, _>>()?;
-        let standings = self.standings(connection, &requests).await?;
-        let mut progress = Progress::after(read::head(connection).await?, self.now);
+        let (log_head, standings) = self.standings(connection, &requests).await?;
+        let mut progress = Progress::after(log_head, self.now);
         let mut answers = Vec::with_capacity(batch.len());
         for (request, standing) in requests.iter().zip(standings) {
-            answers.push(answer(connection, &mut progress, request, standing).await?);
+            answers.push(answer((&mut *connection, self.now), &mut progress, request, standing).await?);
         }
         self.insert_events(connection, &progress.granted).await?;
         self.insert_receipts(connection, &progress.granted).await?;
         Ok(answers)
     }
 
+    /// Where the log ends, and where each request stands.
     async fn standings(
         &self,
         connection: &mut SqliteConnection,
         requests: &[Request<'_>],
-    ) -> Result<Vec<Standing>, Error> {
-        let input: Vec<Value> = requests.iter().map(Request::to_input).collect();
-        let rows = sqlx::query(READ_STANDING)
-            .bind(Value::from(input).to_string())
-            .bind(self.now.timestamp_micros())
-            .fetch_all(connection)
-            .await
-            .map_err(classify)?;
-        rows.iter().map(Standing::of).collect()
+    ) -> Result<(Position, Vec<Standing>), Error> {
+        let mut log_head = Position::START;
+        let mut standings: Vec<Standing> = requests.iter().map(|_| Standing::default()).collect();
+        for (sql, chunk) in self.statements.standing.covers(&requests.iter().enumerate().collect::<Vec<_>>()) {
+            let mut query = sqlx::query(sql);
+            for (number, request) in chunk {
+                query = query
+                    .bind(to_column(*number as u64))
+                    .bind(request.append.aggregate_id)
+                    .bind(request.receipt.as_ref().map(|receipt| receipt.key.as_str()))
+                    .bind(request.begins_at().map(to_column));
+            }
+            for row in query.fetch_all(&mut *connection).await.map_err(classify)? {
+                let (number, standing) = Standing::of(&row)?;
+                log_head = row::position(column(&row, 1)?)?.unwrap_or(log_head);
+                let place = usize::try_from(number).ok().and_then(|number| standings.get_mut(number));
+                *place.ok_or_else(|| Error::corrupt("an append's standing was not asked for"))? = standing;
+            }
+        }
+        Ok((log_head, standings))
     }
 
     async fn insert_events(&self, connection: &mut SqliteConnection, granted: &[Granted<'_>]) -> Result<(), Error> {
         let rows: Vec<_> = granted.iter().flat_map(Granted::events).collect();
-        for (sql, chunk) in self.inserts.events.chunks(&rows) {
+        for (sql, chunk) in self.statements.events.chunks(&rows) {
             let mut query = sqlx::query(sql);
             for row in chunk {
                 let request = row.granted.request;
@@ -92,8 +111,8 @@ impl Writer {
                     .bind(event.event_type())
                     .bind(event.schema_version())
                     .bind(request.append.command_id)
-                    .bind(event.payload())
-                    .bind(request.metadata.as_ref())
+                    .bind(event.shared_payload())
+                    .bind(Arc::clone(&request.metadata))
                     .bind(row.checksum.cast_signed())
                     .bind(self.now.timestamp_micros());
             }
@@ -105,7 +124,7 @@ impl Writer {
     async fn insert_receipts(&self, connection: &mut SqliteConnection, granted: &[Granted<'_>]) -> Result<(), Error> {
         let rows: Vec<_> =
             granted.iter().filter_map(|place| place.request.receipt.as_ref().map(|receipt| (place, receipt))).collect();
-        for (sql, chunk) in self.inserts.receipts.chunks(&rows) {
+        for (sql, chunk) in self.statements.receipts.chunks(&rows) {
             let mut query = sqlx::query(sql);
             for (place, receipt) in chunk {
                 let (outcome, rejection) = match &receipt.outcome {
@@ -139,13 +158,15 @@ impl Writer {
 /// Answers an append. What comes first wins: the receipt of its key, its own events from an earlier attempt, each in
 /// the database or in the batch, and then the version.
 async fn answer<'a>(
-    connection: &mut SqliteConnection,
+    (connection, now): (&mut SqliteConnection, DateTime<Utc>),
     progress: &mut Progress<'a>,
     request: &'a Request<'a>,
     standing: Standing,
 ) -> Result<Result<Appended, Error>, Error> {
     let append = request.append;
-    if let (Some(receipt), Some(new)) = (standing.receipt, &request.receipt) {
+    if let Some(new) = request.receipt.as_ref().filter(|_| standing.has_receipt)
+        && let Some(receipt) = read::receipt(connection, append.aggregate_id, &new.key, now).await?
+    {
         return Ok(Appended::replay(receipt, &new.fingerprint, append.aggregate()));
     }
     if let Some(answer) = progress.answer_by_receipt(request) {

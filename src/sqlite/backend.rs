@@ -7,7 +7,7 @@ use sqlx::SqlitePool;
 use uuid::Uuid;
 
 use super::{
-    append::{Inserts, Writer},
+    append::{Statements, Writer},
     classify::classify,
     options::SqliteOptions,
     read, snapshot, transaction,
@@ -24,18 +24,18 @@ pub(super) struct SqliteBackend {
     pub(super) readers: SqlitePool,
     pub(super) limits: Limits,
     clock: Arc<dyn Clock>,
-    inserts: Arc<Inserts>,
+    statements: Arc<Statements>,
 }
 
 impl SqliteBackend {
     pub(super) fn new(writer: SqlitePool, readers: SqlitePool, options: &SqliteOptions) -> Self {
         let clock = Arc::clone(&options.clock);
-        Self { writer, readers, limits: options.limits, clock, inserts: Arc::new(Inserts::new()) }
+        Self { writer, readers, limits: options.limits, clock, statements: Arc::new(Statements::new()) }
     }
 
     /// What writes appends into a transaction, at the time of now.
     pub(super) fn append_writer(&self) -> Writer {
-        Writer::new(Arc::clone(&self.inserts), self.clock.now_in_micros())
+        Writer::new(Arc::clone(&self.statements), self.clock.now_in_micros())
     }
 }
 

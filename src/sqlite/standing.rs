@@ -3,12 +3,11 @@
 use std::{collections::HashMap, sync::Arc};
 
 use chrono::{DateTime, Utc};
-use serde_json::{Value, json};
 use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
-use super::row::{self, named};
-use crate::store::{Append, Appended, Error, NewReceipt, Position, Receipt, from_column, to_column};
+use super::row::column;
+use crate::store::{Append, Appended, Error, NewReceipt, Position, from_column};
 
 /// An append with what is derived from it once.
 pub(super) struct Request<'a> {
@@ -23,12 +22,9 @@ impl<'a> Request<'a> {
         Ok(Self { append, receipt: append.receipt(&metadata), metadata })
     }
 
-    /// One item of the array that `read_standing.sql` takes.
-    pub(super) fn to_input(&self) -> Value {
-        let append = self.append;
-        let key = self.receipt.as_ref().map(|receipt| receipt.key.as_str());
-        let begins_at = append.expected.named().map(|version| to_column(version.saturating_add(1)));
-        json!([append.aggregate_id.simple().to_string(), key, begins_at])
+    /// The sequence at which an earlier attempt would have begun, where it can be known.
+    pub(super) fn begins_at(&self) -> Option<u64> {
+        self.append.expected.named().map(|version| version.saturating_add(1))
     }
 
     /// Tells whether another request would write the very same.
@@ -38,11 +34,13 @@ impl<'a> Request<'a> {
 }
 
 /// Where an append stands in the database, before the batch.
+#[derive(Default)]
 pub(super) struct Standing {
     pub(super) head: Head,
     /// The command id of the event where an earlier attempt would have begun.
     pub(super) earlier_command_id: Option<Uuid>,
-    pub(super) receipt: Option<Receipt>,
+    /// There is a receipt under its key, or there was one and it has expired.
+    pub(super) has_receipt: bool,
 }
 
 /// The end of an aggregate's stream.
@@ -54,13 +52,14 @@ pub(super) struct Head {
 }
 
 impl Standing {
-    pub(super) fn of(row: &SqliteRow) -> Result<Self, Error> {
+    /// A row of `read_standing.sql`, and the number of the append that it is about.
+    pub(super) fn of(row: &SqliteRow) -> Result<(i64, Self), Error> {
         let head = Head {
-            version: from_column(named::<Option<i64>>(row, "version")?.unwrap_or(0))?,
-            aggregate_type: named(row, "aggregate_type")?,
-            command_id: named(row, "head_command_id")?,
+            version: from_column(column::<Option<i64>>(row, 2)?.unwrap_or(0))?,
+            aggregate_type: column(row, 3)?,
+            command_id: column(row, 4)?,
         };
-        Ok(Self { head, earlier_command_id: named(row, "earlier_command_id")?, receipt: row::receipt(row)? })
+        Ok((column(row, 0)?, Self { head, earlier_command_id: column(row, 5)?, has_receipt: column(row, 6)? }))
     }
 }
 

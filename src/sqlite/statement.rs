@@ -28,7 +28,6 @@ pub(super) fn all() -> Vec<(&'static str, String)> {
         ("read_log", READ_LOG),
         ("read_receipt", READ_RECEIPT),
         ("read_schema", READ_SCHEMA),
-        ("read_standing", READ_STANDING),
         ("read_stream", READ_STREAM),
         ("read_stream_backward", READ_STREAM_BACKWARD),
         ("read_version", READ_VERSION),
@@ -37,30 +36,46 @@ pub(super) fn all() -> Vec<(&'static str, String)> {
     ]
     .map(|(name, sql)| (name, sql.to_owned()))
     .into();
-    for (name, sql) in [("insert_event", INSERT_EVENT), ("insert_receipt", INSERT_RECEIPT)] {
-        all.extend(ManyRows::of(sql).0.into_iter().map(|(_, sql)| (name, sql.as_str().to_owned())));
+    for (name, many) in [
+        ("insert_event", ManyRows::to_fill(INSERT_EVENT)),
+        ("insert_receipt", ManyRows::to_fill(INSERT_RECEIPT)),
+        ("read_standing", ManyRows::to_cover(READ_STANDING)),
+    ] {
+        all.extend(many.0.into_iter().map(|(_, sql)| (name, sql.as_str().to_owned())));
     }
     all
 }
 
-/// An INSERT of one row, also as an INSERT of a few fixed numbers of rows.
+/// A statement with one row of VALUES, also with a few fixed numbers of rows, the greatest first.
 ///
 /// One statement for 64 rows costs a fraction of 64 statements; few sizes, so that each stays prepared.
 #[derive(Debug, Clone)]
-pub(super) struct ManyRows([(usize, SqlStr); 4]);
+pub(super) struct ManyRows(Vec<(usize, SqlStr)>);
 
 impl ManyRows {
-    /// Repeats the VALUES row of `sql`, which ends with it.
-    pub(super) fn of(sql: &'static str) -> Self {
-        let (head, row) = sql.rsplit_once("VALUES").unwrap_or((sql, ""));
-        Self([64, 16, 4, 1].map(|rows| {
-            let values = vec![row.trim(); rows].join(", ");
-            // Safe: made of the text of a file in this crate alone, before any input is seen.
-            (rows, AssertSqlSafe(format!("{head}VALUES {values}")).into_sql_str())
-        }))
+    /// For statements that want each of their rows filled: see [`chunks`](Self::chunks).
+    pub(super) fn to_fill(sql: &'static str) -> Self {
+        Self::in_sizes(sql, &[64, 16, 4, 1])
     }
 
-    /// Splits rows into chunks, each with the statement of its size.
+    /// For statements that may be given more rows than there are: see [`covers`](Self::covers).
+    pub(super) fn to_cover(sql: &'static str) -> Self {
+        Self::in_sizes(sql, &[64, 32, 16, 8, 4, 2, 1])
+    }
+
+    /// Repeats the last row of VALUES in `sql`.
+    fn in_sizes(sql: &'static str, sizes: &[usize]) -> Self {
+        let (head, values) = sql.rsplit_once("VALUES ").unwrap_or((sql, ""));
+        let (row, tail) = values.split_at(values.find(')').map_or(0, |end| end + 1));
+        let of_size = |rows: &usize| {
+            let values = vec![row; *rows].join(", ");
+            // Safe: made of the text of a file in this crate alone, before any input is seen.
+            (*rows, AssertSqlSafe(format!("{head}VALUES {values}{tail}")).into_sql_str())
+        };
+        Self(sizes.iter().map(of_size).collect())
+    }
+
+    /// Splits rows into chunks, each with the statement of exactly its size.
     pub(super) fn chunks<'r, T>(&'r self, mut rows: &'r [T]) -> impl Iterator<Item = (SqlStr, &'r [T])> {
         std::iter::from_fn(move || {
             let (size, sql) = self.0.iter().find(|(size, _)| *size <= rows.len())?;
@@ -69,15 +84,26 @@ impl ManyRows {
             Some((sql.clone(), chunk))
         })
     }
+
+    /// Splits rows into as few chunks as there can be, each with the statement that has room for it.
+    pub(super) fn covers<'r, T>(&'r self, mut rows: &'r [T]) -> impl Iterator<Item = (SqlStr, &'r [T])> {
+        std::iter::from_fn(move || {
+            let fits = self.0.iter().rev().find(|(size, _)| *size >= rows.len());
+            let (size, sql) = fits.or(self.0.first()).filter(|_| !rows.is_empty())?;
+            let (chunk, rest) = rows.split_at(rows.len().min(*size));
+            rows = rest;
+            Some((sql.clone(), chunk))
+        })
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{INSERT_EVENT, ManyRows, all};
+    use super::{INSERT_EVENT, ManyRows, READ_STANDING, all};
 
     #[test]
     fn rows_are_split_into_the_largest_statements_that_fit() {
-        let many = ManyRows::of(INSERT_EVENT);
+        let many = ManyRows::to_fill(INSERT_EVENT);
         let rows = vec![(); 64 * 2 + 16 + 4 + 3];
         let sizes: Vec<_> = many.chunks(&rows).map(|(_, chunk)| chunk.len()).collect();
         assert_eq!(sizes, [64, 64, 16, 4, 1, 1, 1]);
@@ -86,6 +112,17 @@ mod tests {
                 sql.as_str().matches('?').count(),
                 INSERT_EVENT.matches("?,").count() * chunk.len() + chunk.len() + 11
             );
+        }
+    }
+
+    #[test]
+    fn rows_are_covered_by_the_fewest_statements() {
+        let many = ManyRows::to_cover(READ_STANDING);
+        for (rows, rooms) in [(0, vec![]), (1, vec![1]), (3, vec![4]), (64, vec![64]), (64 * 2 + 5, vec![64, 64, 8])] {
+            let rows = vec![(); rows];
+            let found: Vec<_> = many.covers(&rows).map(|(sql, _)| sql.as_str().matches("(?, ?").count()).collect();
+            assert_eq!(found, rooms);
+            assert_eq!(many.covers(&rows).map(|(_, chunk)| chunk.len()).sum::<usize>(), rows.len());
         }
     }
 

@@ -78,6 +78,12 @@ impl NewEvent {
     pub fn payload(&self) -> &str {
         &self.payload
     }
+
+    /// The payload, for drivers that keep what they are given.
+    #[must_use]
+    pub fn shared_payload(&self) -> Arc<str> {
+        Arc::clone(&self.payload)
+    }
 }
 
 /// Shows a stored event straight from the database's row, for as long as the row is there.

@@ -1,25 +1,29 @@
--- Tells where each append of a batch stands. ?1 a JSON array with, for each, [aggregate id as hex, idempotency key or
--- null, sequence at which an earlier attempt would have begun or null], ?2 now (µs). One row per append, in order.
-SELECT head.sequence       AS version,
+-- Tells where each append of a batch stands, and where the log ends. For each: ?1 its number in the batch, ?2 aggregate id,
+-- ?3 idempotency key or null, ?4 sequence at which an earlier attempt would have begun or null.
+-- One row per append, in no order. A receipt may have expired: it is read by itself.
+-- The VALUES row is repeated to ask for many appends with one statement; rows that are left null ask for nothing.
+WITH input (number, aggregate_id, idempotency_key, begins_at) AS (
+    VALUES (?, ?, ?, ?)
+)
+SELECT input.number,
+       (SELECT max(position) FROM annals_events) AS log_head,
+       head.sequence       AS version,
        head.aggregate_type AS aggregate_type,
        head.command_id     AS head_command_id,
-       earlier.command_id  AS earlier_command_id,
-       receipt.command_id, receipt.fingerprint, receipt.outcome, receipt.first_sequence, receipt.last_sequence,
-       receipt.rejection, receipt.recorded_at, receipt.expires_at,
-       last.position       AS position
-FROM json_each(?1) AS input
+       CASE WHEN input.begins_at <= head.sequence THEN (
+           SELECT earlier.command_id FROM annals_events AS earlier
+           WHERE earlier.aggregate_id = input.aggregate_id AND earlier.sequence = input.begins_at
+       ) END AS earlier_command_id,
+       input.idempotency_key IS NOT NULL AND EXISTS (
+           SELECT 1 FROM annals_receipts AS receipt
+           WHERE receipt.aggregate_id = input.aggregate_id AND receipt.idempotency_key = input.idempotency_key
+       ) AS has_receipt
+FROM input
 LEFT JOIN annals_events AS head
-    ON head.aggregate_id = unhex(input.value ->> 0)
-   AND head.sequence = (SELECT max(sequence) FROM annals_events WHERE aggregate_id = unhex(input.value ->> 0))
-LEFT JOIN annals_events AS earlier
-    ON earlier.aggregate_id = unhex(input.value ->> 0)
-   AND earlier.sequence = input.value ->> 2
-LEFT JOIN annals_receipts AS receipt
-    ON receipt.aggregate_id = unhex(input.value ->> 0)
-   AND receipt.idempotency_key = input.value ->> 1
-   AND (receipt.expires_at IS NULL OR receipt.expires_at > ?2)
-LEFT JOIN annals_events AS last
-    ON last.aggregate_id = receipt.aggregate_id
-   AND last.sequence = receipt.last_sequence
-   AND receipt.last_sequence >= receipt.first_sequence
-ORDER BY input.key
+    ON head.position = (
+        SELECT position FROM annals_events
+        WHERE aggregate_id = input.aggregate_id
+        ORDER BY sequence DESC
+        LIMIT 1
+    )
+WHERE input.number IS NOT NULL
