@@ -1,7 +1,7 @@
 //! A checksum per event: what a database's own check does not see, a flipped bit in a payload, this does.
 
 use uuid::Uuid;
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::{AggregateName, Error, EventRef};
 
@@ -18,21 +18,35 @@ pub fn event_checksum(
     payload: &str,
     metadata: &str,
 ) -> u64 {
-    let mut sum = Xxh3::new();
-    for part in [
-        aggregate_id.as_bytes().as_slice(),
+    let parts: [&[u8]; 7] = [
+        aggregate_id.as_bytes(),
         &index.to_le_bytes(),
         event_type.as_bytes(),
         &schema_version.to_le_bytes(),
         command_id.as_bytes(),
         payload.as_bytes(),
         metadata.as_bytes(),
-    ] {
-        sum.update(&(part.len() as u64).to_le_bytes());
-        sum.update(part);
+    ];
+    let lengths = parts.map(|part| (part.len() as u64).to_le_bytes());
+    let pieces = || lengths.iter().zip(parts).flat_map(|(length, part)| [length.as_slice(), part]);
+    // In one piece an event is summed up in a third of the time, if it is short.
+    let mut buffer = [0; IN_ONE_PIECE_BYTES];
+    if let Some(whole) = buffer.get_mut(..pieces().map(<[u8]>::len).sum()) {
+        let mut rest = &mut *whole;
+        for piece in pieces() {
+            let (start, end) = rest.split_at_mut(piece.len());
+            start.copy_from_slice(piece);
+            rest = end;
+        }
+        return xxh3_64(whole);
     }
+    let mut sum = Xxh3::new();
+    pieces().for_each(|piece| sum.update(piece));
     sum.digest()
 }
+
+/// Up to this many bytes, lengths included, an event is copied together to be summed up.
+const IN_ONE_PIECE_BYTES: usize = 512;
 
 /// Follows events from one to the next and makes sure that none is missing and none is damaged.
 ///
@@ -136,4 +150,28 @@ fn check(event: &EventRef<'_>, index: u32) -> Result<u32, Error> {
     }
     let aggregate = AggregateName::new(event.aggregate_type, event.aggregate_id);
     Err(Error::corrupt(format!("the checksum of event {} of {aggregate} does not match", event.sequence)))
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::{IN_ONE_PIECE_BYTES, event_checksum};
+
+    #[test]
+    fn short_and_long_events_are_summed_up_alike() {
+        let sum = |payload: &str| event_checksum(Uuid::max(), Uuid::nil(), 1, ("opened", 1), payload, "{}");
+        // 7 lengths, two ids, two numbers, the type and the metadata.
+        let longest = IN_ONE_PIECE_BYTES - 7 * 8 - 2 * 16 - 2 * 4 - "opened{}".len();
+        let found = [0, 1, 7, longest, longest + 1, 5_000].map(|bytes| sum(&"x".repeat(bytes)));
+        let streamed = [
+            0x54e6_ec4b_4c3e_2f8b,
+            0x5b19_99fa_e79b_a618,
+            0xf3c7_50b9_12ee_57f4,
+            0xa4f5_e8d3_882c_5da8,
+            0x0ace_2c36_5e5c_f27b,
+            0xfebd_3b73_841d_861f,
+        ];
+        assert_eq!(found, streamed);
+    }
 }
