@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt as _;
-use sqlx::{SqliteConnection, sqlite::SqliteRow};
+use sqlx::SqliteConnection;
 
 use super::{
     classify::classify,
@@ -44,14 +44,16 @@ async fn rows(
     let mut rows = sqlx::query(LOAD_STREAM).bind(query.aggregate_id).bind(query.snapshot_version).fetch(connection);
     let (mut trail, mut version) = (Trail::from_sequence(1), 0);
     while let Some(row) = rows.try_next().await.map_err(classify)? {
-        if column::<Option<i64>>(&row, 0)?.is_none() {
-            let (snapshot, checksum) = snapshot_of(&row)?;
+        if let Some(snapshot_version) = column::<Option<u32>>(&row, 2)? {
+            let (sequence, checksum) = (from_column(column(&row, 1)?)?, column::<i64>(&row, 3)?.cast_unsigned());
+            let (aggregate_id, state) = (query.aggregate_id, column(&row, 0)?);
+            let snapshot = SnapshotRef { aggregate_id, sequence, snapshot_version, state };
             if checksum != snapshot.checksum() || !visitor.visit_snapshot(snapshot) {
                 telemetry::snapshot_passed_over();
                 return Ok(None);
             }
             version = snapshot.sequence;
-            trail = Trail::after(snapshot.aggregate_id, snapshot.sequence, column(&row, 6)?);
+            trail = Trail::after(snapshot.aggregate_id, snapshot.sequence, column(&row, 4)?);
         } else {
             let event = row::event(&row)?;
             trail.follow(&event)?;
@@ -60,17 +62,6 @@ async fn rows(
         }
     }
     Ok(Some(version))
-}
-
-/// The columns of an event, with a snapshot in them.
-fn snapshot_of(row: &SqliteRow) -> Result<(SnapshotRef<'_>, u64), Error> {
-    let snapshot = SnapshotRef {
-        aggregate_id: column(row, 1)?,
-        sequence: from_column(column(row, 2)?)?,
-        snapshot_version: column(row, 5)?,
-        state: column(row, 7)?,
-    };
-    Ok((snapshot, column::<i64>(row, 9)?.cast_unsigned()))
 }
 
 pub(super) async fn save(
