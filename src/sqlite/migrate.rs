@@ -9,7 +9,7 @@ use sqlx::{
 
 use super::{
     classify::classify,
-    statement::{FIND_MIGRATIONS_TABLE, READ_SCHEMA},
+    statement::{FIND_MIGRATIONS_TABLE, READ_ENCODING, READ_SCHEMA},
 };
 use crate::store::Error;
 
@@ -56,8 +56,21 @@ pub(super) async fn check(connection: &mut SqliteConnection) -> Result<(), Error
     }
 }
 
+/// Text is read as UTF-8 bytes; a database that was made with another encoding would give other bytes.
+async fn check_encoding(connection: &mut SqliteConnection) -> Result<(), Error> {
+    let row = sqlx::query(READ_ENCODING).fetch_one(connection).await.map_err(classify)?;
+    match row.try_get::<&str, _>(0) {
+        Ok("UTF-8") => Ok(()),
+        _ => Err(Error::Schema {
+            message: "the database was made with another encoding than UTF-8: its text cannot be read".to_owned(),
+            source: None,
+        }),
+    }
+}
+
 /// The newest migration the database has seen: 0 where there was none.
 async fn schema_version(connection: &mut SqliteConnection) -> Result<i64, Error> {
+    check_encoding(connection).await?;
     let found = sqlx::query(FIND_MIGRATIONS_TABLE).fetch_one(&mut *connection).await.map_err(classify)?;
     if found.try_get::<i64, _>(0).map_err(classify)? == 0 {
         return Ok(0);

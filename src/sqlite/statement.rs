@@ -7,6 +7,7 @@ pub(super) const INSERT_EVENT: &str = include_str!("sql/insert_event.sql");
 pub(super) const INSERT_RECEIPT: &str = include_str!("sql/insert_receipt.sql");
 pub(super) const LOAD_STREAM: &str = include_str!("sql/load_stream.sql");
 pub(super) const READ_ATTEMPT: &str = include_str!("sql/read_attempt.sql");
+pub(super) const READ_ENCODING: &str = include_str!("sql/read_encoding.sql");
 pub(super) const READ_HEAD: &str = include_str!("sql/read_head.sql");
 pub(super) const READ_LOG: &str = include_str!("sql/read_log.sql");
 pub(super) const READ_RECEIPT: &str = include_str!("sql/read_receipt.sql");
@@ -24,6 +25,7 @@ pub(super) fn all() -> Vec<(&'static str, String)> {
         ("find_migrations_table", FIND_MIGRATIONS_TABLE),
         ("load_stream", LOAD_STREAM),
         ("read_attempt", READ_ATTEMPT),
+        ("read_encoding", READ_ENCODING),
         ("read_head", READ_HEAD),
         ("read_log", READ_LOG),
         ("read_receipt", READ_RECEIPT),

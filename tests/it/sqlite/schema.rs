@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fs, path::Path};
 
-use annals::{Error, EventStoreExt as _, SqliteStore, sqlite};
+use annals::{Append, Error, EventStoreExt as _, NewEvent, SqliteStore, StreamQuery, sqlite};
 use sqlx::{
     AssertSqlSafe, Connection as _, Row as _, SqlSafeStr as _, SqliteConnection,
     migrate::{Migration, MigrationType, Migrator},
@@ -206,4 +206,24 @@ async fn store_097_every_statement_finds_its_rows_by_an_index() {
     assert_indexed(&database, "with 20,000 events").await;
     sqlx::query("ANALYZE").execute(&mut database.connect().await).await.unwrap();
     assert_indexed(&database, "with 20,000 events and statistics").await;
+}
+
+#[tokio::test]
+async fn text_comes_back_as_it_was_written_and_other_encodings_are_refused() {
+    let database = Database::new();
+    let store = database.open().await;
+    let payload = "naïve \u{1f600} \u{0} \u{1f}";
+    for number in 0..50 {
+        let id = Uuid::new_v5(&Uuid::nil(), &[number]);
+        store.append_one(Append::new("thing", id).event(NewEvent::new("naïf", payload).unwrap())).await.unwrap();
+        let events = store.collect_stream(&StreamQuery::of(id)).await.unwrap();
+        assert_eq!(events[0].payload(), serde_json::to_string(payload).unwrap());
+        assert_eq!((events[0].event_type(), events[0].aggregate_id()), ("naïf", id));
+    }
+    for encoding in ["UTF-16le", "UTF-16be"] {
+        let database = Database::new();
+        let options = SqliteStore::options().pragma("encoding", format!("\"{encoding}\""));
+        let refused = options.open(database.path()).await.unwrap_err();
+        assert!(matches!(&refused, Error::Schema { message, .. } if message.contains("encoding")), "{refused:?}");
+    }
 }

@@ -1,0 +1,2 @@
+-- Reads how the database writes text.
+PRAGMA encoding
