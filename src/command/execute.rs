@@ -44,13 +44,17 @@ impl<'a, A: Aggregate> Execute<'a, A> {
         }
     }
 
-    /// Runs the command once under this key: accepted, without events or rejected, every retry gets the first answer.
+    /// Runs the command once under this key.
+    ///
+    /// Accepted, without events or rejected, every retry gets the first answer.
     pub fn idempotency_key(mut self, key: IdempotencyKey) -> Self {
         self.key = Some(key);
         self
     }
 
-    /// Sets what the client sent, where the command holds more than that: a time, a price that was looked up.
+    /// Sets what the client sent, where the command holds more than that.
+    ///
+    /// Such as a time, or a price that was looked up.
     ///
     /// By default the command itself is the request. Only used with an idempotency key.
     pub fn fingerprint_of<R: Serialize + ?Sized>(mut self, request: &R) -> Self {
@@ -64,7 +68,9 @@ impl<'a, A: Aggregate> Execute<'a, A> {
         self
     }
 
-    /// Pins the version the command is meant for: one that does not hold is a conflict, and is returned.
+    /// Pins the version the command is meant for.
+    ///
+    /// One that does not hold is a conflict, and is returned.
     ///
     /// By default, and with [`ExpectedVersion::Any`], a conflict is met by loading and deciding again.
     pub const fn expected_version(mut self, expected: ExpectedVersion) -> Self {
@@ -84,7 +90,9 @@ impl<'a, A: Aggregate> Execute<'a, A> {
         self
     }
 
-    /// Runs the command inside an open transaction: what it records and the application's own rows commit together.
+    /// Runs the command inside an open transaction.
+    ///
+    /// What it records and the application's own rows commit together.
     ///
     /// Under an idempotency key, look at `replayed` before writing own rows: they were written the first time. The
     /// receipt of a rejection is part of the transaction too, and gone if it is dropped.

@@ -64,7 +64,9 @@ impl<A: Aggregate> Repository<A> {
         self
     }
 
-    /// Keeps the states of this many aggregates between commands, those that were used last. Default: 0, none.
+    /// Keeps the states of this many aggregates between commands. Default: 0.
+    ///
+    /// Those that were used last.
     ///
     /// A command on an aggregate whose state is kept needs no read. What is kept may be old, if another process writes:
     /// the database then answers with a conflict, the rest of the history is read, and the command is decided again; a
@@ -76,8 +78,9 @@ impl<A: Aggregate> Repository<A> {
         self
     }
 
-    /// Keeps a snapshot of each aggregate whenever a command takes it past a multiple of this many events. Default: 0,
-    /// never.
+    /// Keeps a snapshot of each aggregate every so many events. Default: 0, never.
+    ///
+    /// It is taken when a command takes the aggregate past a multiple of that number.
     ///
     /// Commands that run [`within`](Execute::within) a transaction keep none.
     ///
@@ -93,7 +96,9 @@ impl<A: Aggregate> Repository<A> {
         self
     }
 
-    /// Sets the shape of the state in snapshots, from 1, the default. Raise it with every change to the state or to
+    /// Sets the shape of the state in snapshots, from 1, the default.
+    ///
+    /// Raise it with every change to the state or to
     /// `evolve`: older snapshots are then passed over.
     #[must_use]
     pub const fn snapshot_version(mut self, version: u32) -> Self {
@@ -128,7 +133,9 @@ impl<A: Aggregate> Repository<A> {
         Ok(loaded)
     }
 
-    /// Loads an aggregate as it was at a time: after its longest history recorded up to then.
+    /// Loads an aggregate as it was at a time.
+    ///
+    /// After its longest history recorded up to then.
     ///
     /// # Errors
     ///
@@ -154,7 +161,9 @@ impl<A: Aggregate> Repository<A> {
         Ok(fold.loaded)
     }
 
-    /// Runs a command: loads, decides, appends, and retries what can be retried safely. Await what it returns.
+    /// Runs a command, when what it returns is awaited.
+    ///
+    /// Loads, decides, appends, and retries what can be retried safely.
     #[must_use = "a command runs when it is awaited"]
     pub fn execute<'a>(&'a self, id: Id<A>, command: &'a A::Command) -> Execute<'a, A> {
         Execute::new(self, id, command)

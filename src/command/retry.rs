@@ -7,14 +7,18 @@ use tokio::time::Instant;
 
 use crate::store::{Error, telemetry};
 
-/// Bounds how a command is retried: after conflicts, lost replies and a database that was busy.
+/// Bounds how a command is retried.
+///
+/// It is, after conflicts, lost replies and a database that was busy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retry {
     /// The most attempts of a command, the first included. Default: 100.
     pub max_attempts: u32,
     /// How long to go on, counted from the first attempt. Default: 15 seconds.
     pub max_time: Duration,
-    /// The pause after the first attempt; each later one is twice as long. Default: 1 ms.
+    /// The pause after the first attempt; each later one is twice as long.
+    ///
+    /// Default: 1 ms.
     ///
     /// Each pause is lengthened by a random part of itself, so that those who met once do not meet again.
     pub min_delay: Duration,

@@ -3,7 +3,9 @@
 use super::retry::{Attempts, Retry};
 use crate::store::{Append, Appended, Error, EventStore, EventStoreExt as _, ExpectedVersion};
 
-/// Writes ready-made events, for those who model without aggregates: sends the append until its fate is known.
+/// Writes ready-made events, for those who model without aggregates.
+///
+/// Sends the append until its fate is known.
 ///
 /// A database that is busy or away is asked again, with pauses, within the bounds of `retry`; so is one whose reply was
 /// lost, by sending the very same append, which is written once.

@@ -13,7 +13,9 @@ use uuid::Uuid;
 
 use super::{Aggregate, is_valid_type_name};
 
-/// Names one aggregate of type `A`: a UUID that cannot be mistaken for another type's.
+/// Names one aggregate of type `A`.
+///
+/// A UUID that cannot be mistaken for another type's.
 ///
 /// Written and read as the hyphenated UUID, in `Display`, `FromStr` and serde alike.
 ///
@@ -41,14 +43,18 @@ pub struct Id<A> {
 const NAMESPACE: Uuid = Uuid::from_u128(0x616e_6e61_6c73_5bd1_8c7e_0d1e_4a6f_7a11);
 
 impl<A: Aggregate> Id<A> {
-    /// Makes a new id: a version 7 UUID, so ids made one after another lie beside each other in an index.
+    /// Makes a new id, a version 7 UUID.
+    ///
+    /// Ids made one after another lie beside each other in an index.
     #[must_use]
     #[expect(clippy::new_without_default, reason = "every new id differs: nothing a default value could be")]
     pub fn new() -> Self {
         Self::from_uuid(Uuid::now_v7())
     }
 
-    /// Derives the id from a business key: the same key always names the same aggregate.
+    /// Derives the id from a business key.
+    ///
+    /// The same key always names the same aggregate.
     ///
     /// A version 5 UUID in a namespace of the aggregate's type. A creating command that is sent again thereby finds the
     /// aggregate it made the first time, and the receipt kept with it.

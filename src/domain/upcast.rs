@@ -39,7 +39,7 @@ impl Upcasters {
         Self { chains: Vec::new() }
     }
 
-    /// Adds the step that lifts `event_type` from its schema version so far to the next.
+    /// Adds a step that lifts `event_type` to its next schema version.
     #[must_use]
     pub fn upcast(mut self, event_type: &'static str, step: UpcastFn) -> Self {
         match self.chains.iter_mut().find(|(name, _)| *name == event_type) {
@@ -49,7 +49,9 @@ impl Upcasters {
         self
     }
 
-    /// The schema version under which an event type is stored today: 1 and one more for each of its upcasters.
+    /// The schema version under which an event type is stored today.
+    ///
+    /// 1 and one more for each of its upcasters.
     #[must_use]
     pub fn schema_version(&self, event_type: &str) -> u32 {
         u32::try_from(self.steps(event_type).len()).map_or(u32::MAX, |steps| steps.saturating_add(1))

@@ -19,7 +19,9 @@ pub use options::{SqliteOptions, Synchronous};
 pub use store::SqliteStore;
 pub use work::SqliteWork;
 
-/// Lists every statement by its file's name, so that tests can prepare each on a migrated database.
+/// Lists every statement by its file's name.
+///
+/// So that tests can prepare each on a migrated database.
 #[doc(hidden)]
 pub fn statements() -> Vec<(&'static str, String)> {
     statement::all()

@@ -69,7 +69,9 @@ impl Default for SqliteOptions {
 const LONGEST_TIMEOUT: Duration = Duration::from_millis(i32::MAX as u64);
 
 impl SqliteOptions {
-    /// Sets how many connections read at once, beside the one that writes. Default: 4; from 1 to 1,024.
+    /// Sets how many connections read at once, beside the one that writes.
+    ///
+    /// Default: 4; from 1 to 1,024.
     #[must_use]
     pub fn readers(mut self, connections: u32) -> Self {
         self.readers = connections.clamp(1, 1024);
@@ -113,8 +115,9 @@ impl SqliteOptions {
         self
     }
 
-    /// Sets a [pragma](https://www.sqlite.org/pragma.html) on every connection, such as `cache_size` or
-    /// `max_page_count`. Name and value are taken as they stand: never from input.
+    /// Sets a pragma on every connection, such as `cache_size`.
+    ///
+    /// See [SQLite's list](https://www.sqlite.org/pragma.html). Name and value are taken as they stand: never from input.
     #[must_use]
     pub fn pragma(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.pragmas.push((name.into(), value.into()));
@@ -146,7 +149,9 @@ impl SqliteOptions {
         SqliteStore::connect_with(SqliteConnectOptions::new().in_memory(true), Place::Memory, self).await
     }
 
-    /// Opens the database of a URL: `sqlite:orders.db`, `sqlite:///var/lib/orders.db`, `sqlite::memory:`.
+    /// Opens the database of a URL.
+    ///
+    /// `sqlite:orders.db`, `sqlite:///var/lib/orders.db`, `sqlite::memory:`.
     ///
     /// The file is made where there is none, save with `?mode=rw`. With `?mode=ro` it is only read: its schema has to be current, and
     /// appends end in [`Error::Backend`] with [`Fault::ReadOnly`](crate::Fault::ReadOnly).

@@ -98,7 +98,9 @@ impl SqliteStore {
         Ok(Self { front: Arc::new(Front::new(backend, options.limits)) })
     }
 
-    /// Closes all connections, after what is under way has ended. Calls made later end in [`Error::Unavailable`].
+    /// Closes all connections, after what is under way has ended.
+    ///
+    /// Calls made later end in [`Error::Unavailable`].
     pub async fn close(&self) {
         self.front.close().await;
         let backend = self.front.backend();

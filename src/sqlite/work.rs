@@ -15,7 +15,9 @@ use super::{
 };
 use crate::store::{Append, Appended, Error, Limits, StreamQuery, StreamRead, Visit, Work, telemetry};
 
-/// Holds an open transaction on a SQLite database, and the database's one writer with it.
+/// Holds an open transaction on a SQLite database.
+///
+/// The database's one writer with it.
 pub struct SqliteWork {
     transaction: Held,
     watch: Watch,

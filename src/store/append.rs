@@ -11,7 +11,9 @@ use super::{
 };
 use crate::domain::{Aggregate, Id};
 
-/// Asks a store to write events of one aggregate: all of them or none, and once however often it is sent.
+/// Asks a store to write events of one aggregate.
+///
+/// All of them or none, and once however often it is sent.
 ///
 /// An append is known by its `command_id`: send the same value again, after any error or none, and the first answer
 /// comes back. Cheap to clone.
@@ -40,7 +42,9 @@ pub struct Append {
     pub command_id: Uuid,
     /// What is expected of the aggregate.
     pub expected: ExpectedVersion,
-    /// The command id of the event at the expected version, where the append was decided on that event.
+    /// The command id of the event at the expected version.
+    ///
+    /// Where the append was decided on that event, before it was committed.
     pub follows: Option<Uuid>,
     /// The events, in their order.
     pub events: Arc<Vec<NewEvent>>,
@@ -64,7 +68,9 @@ pub struct KeyRequest {
 }
 
 impl Append {
-    /// Begins an append to an aggregate: at any version, with a command id of its own, and no events yet.
+    /// Begins an append to an aggregate.
+    ///
+    /// At any version, with a command id of its own, and no events yet.
     #[must_use]
     pub fn new(aggregate_type: impl Into<Cow<'static, str>>, aggregate_id: Uuid) -> Self {
         Self {
@@ -93,7 +99,9 @@ impl Append {
         self
     }
 
-    /// States whose event stands at the expected version: for an append decided before that one was committed.
+    /// States whose event stands at the expected version.
+    ///
+    /// For an append decided before that one was committed.
     ///
     /// A version alone would not do: another writer's event may have taken the place, and the version would hold. Where
     /// somebody else's event stands there, that is a conflict, whose two versions may then be the same.
@@ -134,7 +142,9 @@ impl Append {
         self
     }
 
-    /// Keeps the outcome under the client's key: whoever sends the key again gets the first answer.
+    /// Keeps the outcome under the client's key.
+    ///
+    /// Whoever sends the key again gets the first answer.
     #[must_use]
     pub fn idempotency_key(mut self, key: IdempotencyKey) -> Self {
         self.command_id = key.command_id(self.aggregate_id);
@@ -142,7 +152,9 @@ impl Append {
         self
     }
 
-    /// Sets what tells this request from another under the same key. Default: the events and their metadata.
+    /// Sets what tells this request from another under the same key.
+    ///
+    /// Default: the events and their metadata.
     ///
     /// Without an idempotency key this does nothing.
     #[must_use]
@@ -153,7 +165,9 @@ impl Append {
         self
     }
 
-    /// Lets the key be used anew after this time. Default: never. Without an idempotency key this does nothing.
+    /// Lets the key be used anew after this time. Default: never.
+    ///
+    /// Without an idempotency key this does nothing.
     #[must_use]
     pub const fn keep_receipt_for(mut self, keep_for: Duration) -> Self {
         if let Some(request) = &mut self.key {
@@ -162,7 +176,9 @@ impl Append {
         self
     }
 
-    /// Records a rejection, as JSON, instead of events: under a key, and only where the expectation holds.
+    /// Records a rejection, as JSON, instead of events.
+    ///
+    /// Under a key, and only where the expectation holds.
     #[must_use]
     pub fn rejected(mut self, rejection: Arc<str>) -> Self {
         self.outcome = ReceiptOutcome::Rejected { rejection };

@@ -5,7 +5,9 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::{AggregateName, Error, EventRef};
 
-/// Sums up an event as it is stored: xxh3-64, seed 0, each part with its length before it.
+/// Sums up an event as it is stored.
+///
+/// xxh3-64, seed 0, each part with its length before it.
 ///
 /// `index` is the event's place within its append, from 0: an append can be summed up before its sequences are known,
 /// and a retry compared with what is stored.
@@ -48,7 +50,7 @@ pub fn event_checksum(
 /// Up to this many bytes, lengths included, an event is copied together to be summed up.
 const IN_ONE_PIECE_BYTES: usize = 512;
 
-/// Follows events from one to the next and makes sure that none is missing and none is damaged.
+/// Follows events and makes sure that none is missing and none is damaged.
 ///
 /// An event's checksum holds its place within its append. That is known from an aggregate's first event on, and again
 /// after the first change of append where the read began in the middle.
@@ -68,13 +70,15 @@ struct Step {
 }
 
 impl Trail {
-    /// Follows a stream whose next event has this sequence; 1 and 0 both mean the first.
+    /// Follows a stream whose next event has this sequence.
+    ///
+    /// 1 and 0 both mean the first.
     #[must_use]
     pub const fn from_sequence(sequence: u64) -> Self {
         Self { next: Some(if sequence == 0 { 1 } else { sequence }), last: None }
     }
 
-    /// Follows a stream on from an event that is known by its place and its append, though not read.
+    /// Follows a stream on from an event that is known, though not read.
     #[must_use]
     pub const fn after(aggregate_id: Uuid, sequence: u64, command_id: Uuid) -> Self {
         Self {
@@ -108,7 +112,9 @@ impl Trail {
         }
     }
 
-    /// Checks the checksum of the next event of a log in which the events of an append stand side by side.
+    /// Checks the next event of a log.
+    ///
+    /// The events of an append stand side by side in it.
     ///
     /// # Errors
     ///

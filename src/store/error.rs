@@ -152,7 +152,9 @@ impl Error {
         matches!(self, Self::Contention { .. } | Self::Unavailable { .. })
     }
 
-    /// Whether it was written is not known; repeating with the same command id or key finds out.
+    /// Whether it was written is not known.
+    ///
+    /// Repeating with the same command id or key finds out.
     #[must_use]
     pub const fn is_outcome_unknown(&self) -> bool {
         matches!(self, Self::OutcomeUnknown { .. })

@@ -18,7 +18,9 @@ pub struct NewEvent {
 }
 
 impl NewEvent {
-    /// Takes an event of an adjacently tagged enum, in the schema version its upcasters give it.
+    /// Takes an event of an adjacently tagged enum.
+    ///
+    /// In the schema version its upcasters give it.
     ///
     /// # Errors
     ///
@@ -42,7 +44,9 @@ impl NewEvent {
         Ok(Self { event_type: event_type.into(), schema_version: 1, payload: payload.into() })
     }
 
-    /// Takes JSON as it stands for the payload: it is stored byte by byte, in schema version 1.
+    /// Takes JSON as it stands for the payload.
+    ///
+    /// It is stored byte by byte, in schema version 1.
     ///
     /// # Errors
     ///
@@ -86,7 +90,7 @@ impl NewEvent {
     }
 }
 
-/// Shows a stored event straight from the database's row, for as long as the row is there.
+/// Shows a stored event straight from the database's row.
 #[derive(Debug, Clone, Copy)]
 pub struct EventRef<'r> {
     /// The place in the global log.

@@ -7,7 +7,9 @@ use sha2::{Digest, Sha256};
 
 use super::{Error, NewEvent, canonical_json};
 
-/// Tells one request from another under the same key: the SHA-256 of the canonical request.
+/// Tells one request from another under the same key.
+///
+/// It is the SHA-256 of the canonical request.
 ///
 /// Cryptographic, because a client could otherwise make two requests that look the same.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -18,7 +20,9 @@ const REQUEST_V1: &str = "annals request 1";
 const EVENTS_V1: &str = "annals events 1";
 
 impl Fingerprint {
-    /// Fingerprints a request: its canonical JSON, so the order of members does not matter.
+    /// Fingerprints a request.
+    ///
+    /// By its canonical JSON, so the order of members does not matter.
     ///
     /// # Errors
     ///
@@ -30,7 +34,9 @@ impl Fingerprint {
         Ok(Self::of_parts(&[REQUEST_V1.as_bytes(), canonical.as_bytes()]))
     }
 
-    /// Fingerprints parts, each with its length before it: no part can run into the next.
+    /// Fingerprints parts, each with its length before it.
+    ///
+    /// No part can run into the next.
     #[must_use]
     pub fn of_parts(parts: &[&[u8]]) -> Self {
         let mut hash = Sha256::new();

@@ -8,7 +8,9 @@ use super::{
     Position, Receipt, SnapshotRef, StreamQuery, StreamRead, Visit, queue::CommitQueue,
 };
 
-/// Makes an [`EventStore`] of a [`Backend`]: checks the bounds before any I/O, and lets callers share commits.
+/// Makes an [`EventStore`] of a [`Backend`].
+///
+/// Checks the bounds before any I/O, and lets callers share commits.
 ///
 /// Appends of concurrent callers go through a queue: while one batch is being written the next gathers, and goes as one
 /// commit. Batches are written by tasks of the store's own, on the runtime of whoever came first (which others then
@@ -36,7 +38,9 @@ impl<B: Backend + 'static> Front<B> {
         &self.limits
     }
 
-    /// Answers what was taken, and takes no more: later appends end in [`Error::Unavailable`].
+    /// Answers what was taken, and takes no more.
+    ///
+    /// Later appends end in [`Error::Unavailable`].
     pub async fn close(&self) {
         self.queue.close().await;
     }

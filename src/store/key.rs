@@ -6,7 +6,9 @@ use uuid::Uuid;
 
 use super::Error;
 
-/// Names one request of a client: whatever is sent again under the same key is the same request.
+/// Names one request of a client.
+///
+/// Whatever is sent again under the same key is the same request.
 ///
 /// 1 to 255 visible ASCII bytes (`!` to `~`: no blanks, no control characters). Keys are told apart by case. A key is
 /// valid for one aggregate: the same key at another aggregate is another request.
@@ -62,7 +64,9 @@ impl IdempotencyKey {
         &self.0
     }
 
-    /// The command id that follows from this key at an aggregate: every attempt under the key has the same.
+    /// The command id that follows from this key at an aggregate.
+    ///
+    /// Every attempt under the key has the same.
     #[must_use]
     pub fn command_id(&self, aggregate_id: Uuid) -> Uuid {
         Uuid::new_v5(&aggregate_id, self.0.as_bytes())

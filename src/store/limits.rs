@@ -12,7 +12,9 @@ pub struct Limits {
     pub metadata_bytes: usize,
     /// The most events of one append. Default: 500.
     pub append_events: usize,
-    /// The most bytes of one append's payloads, and of the appends that share a commit. Default: 4 MiB.
+    /// The most bytes of one append's payloads. Default: 4 MiB.
+    ///
+    /// Also of the appends that share a commit.
     pub append_bytes: usize,
 }
 

@@ -6,7 +6,9 @@ use serde_json::{Map, Value};
 use super::{Error, RecordedEvent};
 use crate::domain::without_data;
 
-/// Says where events came from: kept beside each event of an append, never looked at by the store.
+/// Says where events came from.
+///
+/// Kept beside each event of an append, never looked at by the store.
 ///
 /// Stored as one JSON object. The names `correlation_id`, `causation_id` and `actor` are spoken for; anything else may
 /// be added with [`with`](Self::with).

@@ -10,7 +10,9 @@ use super::{
     RecordedEvent, SnapshotRef, StreamQuery, StreamRead,
 };
 
-/// Visits events one by one, straight from the database's rows. An error ends the read and is returned.
+/// Visits events one by one, straight from the database's rows.
+///
+/// An error ends the read and is returned.
 pub type Visit<'v> = &'v mut (dyn for<'r> FnMut(EventRef<'r>) -> Result<(), Error> + Send);
 
 /// Stores events and the outcomes of requests: what callers see.
@@ -117,7 +119,9 @@ pub trait EventStoreExt: EventStore {
 
 impl<S: EventStore + ?Sized> EventStoreExt for S {}
 
-/// Writes and reads one kind of database: what `sqlite/` implements, and whoever brings another.
+/// Writes and reads one kind of database.
+///
+/// It is what `sqlite/` implements, and whoever brings another.
 ///
 /// Appends that reach a backend have passed the [`Limits`](super::Limits); [`Front`](super::Front) sees to that.
 #[async_trait]

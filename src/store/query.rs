@@ -26,7 +26,7 @@ pub struct StreamQuery {
     pub from: u64,
     /// The greatest sequence.
     pub to: u64,
-    /// Without the first event recorded after this time, and without those that follow it.
+    /// Without the first event recorded after this time, and all behind it.
     pub recorded_until: Option<DateTime<Utc>>,
     /// Events of these types only; `None`: all.
     pub event_types: Option<Vec<String>>,
@@ -66,7 +66,9 @@ impl StreamQuery {
         self
     }
 
-    /// Leaves out the first event that was recorded after this time and all that follow it, whichever way it is read.
+    /// Leaves out the first event recorded after this time and all behind it.
+    ///
+    /// Whichever way the stream is read.
     #[must_use]
     pub const fn recorded_until(mut self, time: DateTime<Utc>) -> Self {
         self.recorded_until = Some(time);
@@ -111,7 +113,9 @@ impl StreamQuery {
 /// Answers a [`StreamQuery`] beside the events that were visited.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamRead {
-    /// The version of the aggregate, whatever the query left out: 0 where it has no events.
+    /// The version of the aggregate, whatever the query left out.
+    ///
+    /// 0 where it has no events.
     pub version: u64,
     /// The receipt under the key that was asked for.
     pub receipt: Option<Receipt>,
@@ -135,7 +139,9 @@ impl Selection {
         Self { aggregate_types: None, event_types: None }
     }
 
-    /// Chooses events of these kinds of aggregates. Given more than once, the kinds add up.
+    /// Chooses events of these kinds of aggregates.
+    ///
+    /// Given more than once, the kinds add up.
     #[must_use]
     pub fn aggregate_types<T: Into<String>>(mut self, types: impl IntoIterator<Item = T>) -> Self {
         self.aggregate_types.get_or_insert_default().extend(types.into_iter().map(Into::into));

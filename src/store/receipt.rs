@@ -7,7 +7,9 @@ use uuid::Uuid;
 
 use super::{Fingerprint, IdempotencyKey, Position};
 
-/// Asks that an append's outcome be kept under a key, in the transaction of its events.
+/// Asks that an append's outcome be kept under a key.
+///
+/// In the transaction of its events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewReceipt {
     /// The client's key.

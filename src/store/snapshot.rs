@@ -12,7 +12,9 @@ pub struct LoadQuery {
     pub aggregate_id: Uuid,
     /// The shape of state that is understood; other snapshots are passed over.
     pub snapshot_version: u32,
-    /// The key whose receipt is asked for first. Where there is one nothing else is read.
+    /// The key whose receipt is asked for first.
+    ///
+    /// Where there is one nothing else is read.
     pub receipt_of: Option<IdempotencyKey>,
 }
 
@@ -45,7 +47,9 @@ pub struct SnapshotRef<'r> {
 }
 
 impl SnapshotRef<'_> {
-    /// Sums the snapshot up as it is stored: xxh3-64, seed 0, each part with its length before it.
+    /// Sums the snapshot up as it is stored.
+    ///
+    /// xxh3-64, seed 0, each part with its length before it.
     #[must_use]
     pub fn checksum(&self) -> u64 {
         let mut sum = Xxh3::new();

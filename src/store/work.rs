@@ -23,7 +23,9 @@ pub trait Transactional: EventStore {
     async fn begin(&self) -> Result<Self::Work, Error>;
 }
 
-/// Holds an open transaction of the store. Dropped without [`commit`](Self::commit) it leaves no trace.
+/// Holds an open transaction of the store.
+///
+/// Dropped without [`commit`](Self::commit) it leaves no trace.
 ///
 /// ```
 /// # async fn example(store: &annals::SqliteStore, append: annals::Append) -> Result<(), Box<dyn std::error::Error>> {

@@ -15,7 +15,9 @@ use crate::store::{
     SnapshotRef, StreamQuery, StreamRead, Visit,
 };
 
-/// Wraps a store and injects faults: lost replies, late writes, conflicts, outages. For tests of services.
+/// Wraps a store and injects faults.
+///
+/// Lost replies, late writes, conflicts, outages. For tests of services.
 ///
 /// Transactions are not offered: what a service does in `begin()` is tested on the store itself.
 ///
@@ -103,7 +105,9 @@ impl<S> Faulty<S> {
         Self { store, rates: Rates::default(), shared: Arc::new(Mutex::new(shared)) }
     }
 
-    /// Loses replies: the append reaches the store, but the answer is [`Error::OutcomeUnknown`].
+    /// Loses replies.
+    ///
+    /// The append reaches the store, but the answer is [`Error::OutcomeUnknown`].
     ///
     /// # Panics
     ///
@@ -127,7 +131,9 @@ impl<S> Faulty<S> {
         self.checked()
     }
 
-    /// Delays writes: the answer is [`Error::OutcomeUnknown`], and the append reaches the store only later.
+    /// Delays writes.
+    ///
+    /// The answer is [`Error::OutcomeUnknown`], and the append reaches the store only later.
     ///
     /// It does so right after the next append call for the same aggregate was carried out, or on
     /// [`flush`](Self::flush): as a first attempt behind a cut connection can commit after its own retry.
@@ -169,7 +175,7 @@ impl<S> Faulty<S> {
         self.checked()
     }
 
-    /// Answers [`Error::Unavailable`], to reads as well, and neither writes nor reads anything.
+    /// Answers [`Error::Unavailable`], to reads as well, and does nothing.
     ///
     /// # Panics
     ///
@@ -181,7 +187,9 @@ impl<S> Faulty<S> {
         self.checked()
     }
 
-    /// Loses the reply to the next append, once. Scripted faults come before the dice, in their order.
+    /// Loses the reply to the next append, once.
+    ///
+    /// Scripted faults come before the dice, in their order.
     pub fn lose_next_reply(&self) {
         self.shared().script.push_back(Mishap::LostReply);
     }
@@ -191,7 +199,9 @@ impl<S> Faulty<S> {
         self.shared().script.push_back(Mishap::LostRequest);
     }
 
-    /// Delays the write of the next append, once. See [`late_writes`](Self::late_writes).
+    /// Delays the write of the next append, once.
+    ///
+    /// See [`late_writes`](Self::late_writes).
     pub fn delay_next_write(&self) {
         self.shared().script.push_back(Mishap::LateWrite);
     }

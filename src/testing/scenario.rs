@@ -5,7 +5,9 @@ use std::fmt::{self, Debug, Write as _};
 use super::round_trip;
 use crate::domain::{Aggregate, Upcasters};
 
-/// Tests an aggregate: given what has happened, when a command comes, then these events follow.
+/// Tests an aggregate.
+///
+/// Given what has happened, when a command comes, then these events follow.
 ///
 /// Every event and every rejection is also written and read back as a store would, and the command is decided twice:
 /// an event that cannot be stored, or a `decide` that is not pure, fails the test.
@@ -49,7 +51,9 @@ pub struct Decided<A: Aggregate> {
     decided: Result<Vec<A::Event>, A::Rejection>,
 }
 
-/// Says whether a state is as it should be: `bool`, or `()` of a closure that asserts for itself.
+/// Says whether a state is as it should be.
+///
+/// `bool`, or `()` of a closure that asserts for itself.
 pub trait Verdict: sealed::Sealed {
     /// Whether it is.
     fn holds(self) -> bool;
@@ -84,7 +88,9 @@ where
         Self { given: Vec::new() }
     }
 
-    /// Begins with an aggregate to which nothing has happened: [`new`](Self::new), where it reads better.
+    /// Begins with an aggregate to which nothing has happened.
+    ///
+    /// [`new`](Self::new), where it reads better.
     pub const fn given_nothing() -> Self {
         Self::new()
     }
@@ -186,7 +192,9 @@ where
         self
     }
 
-    /// Looks at the state after the given and the decided events; a rejection leaves the state as it was given.
+    /// Looks at the state after the given and the decided events.
+    ///
+    /// A rejection leaves the state as it was given.
     ///
     /// The closure returns whether the state is as it should be, or asserts for itself and returns nothing.
     ///

@@ -112,7 +112,9 @@ pub async fn store_008_an_append_with_an_unsound_event_writes_none(factory: &dyn
     assert!(log(&*store).await.is_empty(), "nothing of a refused append is in the log");
 }
 
-/// Of two writers at one version exactly one wins; the other learns the actual version.
+/// Of two writers at one version exactly one wins.
+///
+/// The other learns the actual version.
 pub async fn store_009_of_two_writers_at_one_version_one_wins(factory: &dyn Factory) {
     let fixture = fresh(factory).await;
     let (store, id) = (fixture.store(), Uuid::now_v7());

@@ -11,7 +11,9 @@ use super::{
 };
 use crate::store::{Append, Error, EventStoreExt as _, ExpectedVersion, Limits, NewEvent};
 
-/// Each append of a batch answers for itself, in the batch's order; a bad one fails no neighbour.
+/// Each append of a batch answers for itself, in the batch's order.
+///
+/// A bad one fails no neighbour.
 pub async fn store_p2_each_append_of_a_batch_has_its_own_answer(factory: &dyn Factory) {
     let fixture = fresh(factory).await;
     let store = fixture.store();
@@ -127,7 +129,9 @@ pub async fn store_p2_batches_of_every_size_are_kept_whole(factory: &dyn Factory
     assert_rising(&log);
 }
 
-/// An id belongs to one type: an append of another type is refused before its version is looked at.
+/// An id belongs to one type.
+///
+/// An append of another type is refused before its version is looked at.
 pub async fn store_p1_an_id_belongs_to_one_type(factory: &dyn Factory) {
     let fixture = fresh(factory).await;
     let (store, id) = (fixture.store(), Uuid::now_v7());

@@ -63,7 +63,9 @@ pub async fn store_053_a_used_repository_decides_on_what_is_stored(factory: &dyn
     }
 }
 
-/// What another wrote is never hidden: a pinned version is a conflict, everything else is decided on the new state.
+/// What another wrote is never hidden.
+///
+/// A pinned version is a conflict, everything else is decided on the new state.
 pub async fn store_053_a_kept_state_hides_no_conflict(factory: &dyn Factory) {
     let fixture = fresh(factory).await;
     let store = fixture.store();
@@ -118,7 +120,9 @@ pub async fn store_053_a_kept_state_hides_no_receipt(factory: &dyn Factory) {
     }
 }
 
-/// Commands of many tasks on one aggregate, by repositories that keep its state: each has its effect, once.
+/// Commands of many tasks on one aggregate, by repositories that keep its state.
+///
+/// Each has its effect, once.
 pub async fn store_053_commands_on_one_aggregate_at_once_all_take_effect(factory: &dyn Factory) {
     let fixture = fresh(factory).await;
     let store = fixture.store();

@@ -41,7 +41,9 @@ fn assert_reused(ended: Ended) {
     }
 }
 
-/// A command sent again under its key is not decided again: the stored outcome comes back.
+/// A command sent again under its key is not decided again.
+///
+/// The stored outcome comes back.
 pub async fn store_034_a_command_sent_again_is_not_decided_again(factory: &dyn Factory) {
     let fixture = fresh(factory).await;
     let (store, id) = (fixture.store(), Id::<Tally>::new());
@@ -62,7 +64,9 @@ pub async fn store_034_a_command_sent_again_is_not_decided_again(factory: &dyn F
     assert_eq!(tallies.load(id).await.unwrap().version, 3);
 }
 
-/// An accepted command whose retry would by now be rejected gets its acceptance; a pinned version is not looked at.
+/// An accepted command whose retry would by now be rejected gets its acceptance.
+///
+/// A pinned version is not looked at.
 pub async fn store_034_a_retry_is_answered_before_anything_is_checked(factory: &dyn Factory) {
     let fixture = fresh(factory).await;
     let (store, id) = (fixture.store(), Id::<Tally>::new());
@@ -77,7 +81,9 @@ pub async fn store_034_a_retry_is_answered_before_anything_is_checked(factory: &
     assert_eq!(tallies.load(id).await.unwrap().version, 2);
 }
 
-/// Another request under a used key is refused and changes nothing; the first one's retry still gets its answer.
+/// Another request under a used key is refused and changes nothing.
+///
+/// The first one's retry still gets its answer.
 pub async fn store_035_another_request_under_a_used_key_is_refused(factory: &dyn Factory) {
     let fixture = fresh(factory).await;
     let (store, id) = (fixture.store(), Id::<Tally>::new());
@@ -181,7 +187,9 @@ pub async fn store_p5_a_rejection_with_a_lost_reply_stands(factory: &dyn Factory
     assert_eq!(take.decisions(), 1, "the frozen attempt is sent again, not decided again");
 }
 
-/// A lost attempt that somebody else overtook is dead: the command is decided again and takes effect once.
+/// A lost attempt that somebody else overtook is dead.
+///
+/// The command is decided again and takes effect once.
 pub async fn store_p5_a_dead_attempt_is_decided_again(factory: &dyn Factory) {
     let fixture = fresh(factory).await;
     let store = fixture.store();
@@ -199,7 +207,9 @@ pub async fn store_p5_a_dead_attempt_is_decided_again(factory: &dyn Factory) {
     }
 }
 
-/// A rejection is recorded: every retry gets the same one, though the command would by now be accepted.
+/// A rejection is recorded.
+///
+/// Every retry gets the same one, though the command would by now be accepted.
 pub async fn store_038_a_rejection_is_replayed(factory: &dyn Factory) {
     let fixture = fresh(factory).await;
     let (store, id) = (fixture.store(), Id::<Tally>::new());
@@ -227,7 +237,9 @@ pub async fn store_038_an_overtaken_rejection_is_decided_again(factory: &dyn Fac
     assert_eq!((done.version, take.decisions()), (2, 2), "rejected on the old state, accepted on the new");
 }
 
-/// A conflict within an attempt uses no key up: the command is decided again, or the conflict returned where pinned.
+/// A conflict within an attempt uses no key up.
+///
+/// The command is decided again, or the conflict returned where pinned.
 pub async fn store_039_a_conflict_uses_no_key_up(factory: &dyn Factory) {
     let fixture = fresh(factory).await;
     let (store, id) = (fixture.store(), Id::<Tally>::new());
@@ -275,7 +287,9 @@ pub async fn store_039_a_pinned_aggregate_that_is_not_there_is_a_conflict(factor
     assert_eq!((done.version, command.decisions()), (3, 2), "an aggregate that is there is what was pinned");
 }
 
-/// A database that is away or busy uses no key up: the command is tried again, within bounds.
+/// A database that is away or busy uses no key up.
+///
+/// The command is tried again, within bounds.
 pub async fn store_040_a_failed_database_uses_no_key_up(factory: &dyn Factory) {
     let fixture = fresh(factory).await;
     let (store, id) = (fixture.store(), Id::<Tally>::new());
@@ -301,7 +315,9 @@ pub async fn store_040_a_failed_database_uses_no_key_up(factory: &dyn Factory) {
     assert_eq!(stream(&*store, id.uuid()).await.len(), 1);
 }
 
-/// Keys are scoped by aggregate; within one, another type of command under a used key is another request.
+/// Keys are scoped by aggregate.
+///
+/// Within one, another type of command under a used key is another request.
 pub async fn store_042_keys_are_scoped_by_aggregate(factory: &dyn Factory) {
     let fixture = fresh(factory).await;
     let store = fixture.store();
@@ -350,7 +366,9 @@ pub async fn store_045_a_command_without_events_is_replayed(factory: &dyn Factor
     assert_eq!((unkeyed.version, unkeyed.events(), unkeyed.replayed), (2, 0, false));
 }
 
-/// Keys are checked where they are made, before any I/O; the longest one is stored and found again.
+/// Keys are checked where they are made, before any I/O.
+///
+/// The longest one is stored and found again.
 pub async fn store_046_keys_have_bounds(factory: &dyn Factory) {
     for bad in ["", " ", "a b", "a\n", "a\0", "\u{7f}", "é", "a\t", &"x".repeat(256), &"x".repeat(513)] {
         let refused = IdempotencyKey::new(bad);

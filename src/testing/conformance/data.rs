@@ -60,7 +60,9 @@ pub async fn store_102_texts_are_data(factory: &dyn Factory) {
     }
 }
 
-/// Natural keys are data: each names an aggregate of its own, the same one each time.
+/// Natural keys are data.
+///
+/// Each names an aggregate of its own, the same one each time.
 pub async fn store_102_natural_keys_are_data(factory: &dyn Factory) {
     let fixture = fresh(factory).await;
     let store = fixture.store();

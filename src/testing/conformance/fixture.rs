@@ -60,7 +60,9 @@ impl Capabilities {
         self
     }
 
-    /// The cases' repositories take a snapshot every so many events: the same cases hold.
+    /// The cases' repositories take a snapshot every so many events.
+    ///
+    /// The same cases hold.
     #[must_use]
     pub const fn snapshot_every(mut self, events: u64) -> Self {
         self.snapshot_every = events;

@@ -129,7 +129,9 @@ pub async fn store_026_a_command_id_with_other_content_is_refused(factory: &dyn 
     }
 }
 
-/// Command ids are scoped by aggregate: the same one at another aggregate is another append.
+/// Command ids are scoped by aggregate.
+///
+/// The same one at another aggregate is another append.
 pub async fn store_027_command_ids_are_scoped_by_aggregate(factory: &dyn Factory) {
     let fixture = fresh(factory).await;
     let store = fixture.store();
@@ -144,7 +146,9 @@ pub async fn store_027_command_ids_are_scoped_by_aggregate(factory: &dyn Factory
     }
 }
 
-/// A retry is known before its version is looked at: its own events are no conflict.
+/// A retry is known before its version is looked at.
+///
+/// Its own events are no conflict.
 pub async fn store_030_a_retry_is_known_before_its_version_is_checked(factory: &dyn Factory) {
     let fixture = fresh(factory).await;
     let (store, id) = (fixture.store(), Uuid::now_v7());
@@ -206,7 +210,9 @@ pub async fn store_033_an_append_dropped_half_way_is_there_once(factory: &dyn Fa
     assert_eq!(numbers(&events), (0..60).collect::<Vec<_>>(), "each round is there once, in its order");
 }
 
-/// Events of one append can be told from another's of the same content: nothing is merged by content.
+/// Events of one append can be told from another's of the same content.
+///
+/// Nothing is merged by content.
 pub async fn store_p2_equal_events_of_two_appends_are_two(factory: &dyn Factory) {
     let fixture = fresh(factory).await;
     let (store, id) = (fixture.store(), Uuid::now_v7());

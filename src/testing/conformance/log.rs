@@ -43,7 +43,9 @@ async fn by_pages(store: &dyn EventStore, selection: &Selection, limit: u64) -> 
     }
 }
 
-/// The log shows all events in one order: positions rise, and each aggregate's sequences with them.
+/// The log shows all events in one order.
+///
+/// Positions rise, and each aggregate's sequences with them.
 pub async fn store_p6_the_log_shows_every_event_in_one_order(factory: &dyn Factory) {
     let fixture = fresh(factory).await;
     let store = fixture.store();
@@ -63,7 +65,9 @@ pub async fn store_p6_the_log_shows_every_event_in_one_order(factory: &dyn Facto
     assert_eq!(store.head().await.unwrap(), events.last().unwrap().position());
 }
 
-/// A selection chooses by aggregate type and by event type; both together choose what fits both.
+/// A selection chooses by aggregate type and by event type.
+///
+/// Both together choose what fits both.
 pub async fn store_p6_a_selection_chooses_by_aggregate_type_and_event_type(factory: &dyn Factory) {
     let fixture = fresh(factory).await;
     let store = fixture.store();
@@ -96,7 +100,9 @@ pub async fn store_p6_a_selection_chooses_by_aggregate_type_and_event_type(facto
     }
 }
 
-/// A read goes on where the one before ended: with any page size every event is seen once.
+/// A read goes on where the one before ended.
+///
+/// With any page size every event is seen once.
 pub async fn store_p6_a_read_goes_on_where_the_last_one_ended(factory: &dyn Factory) {
     let fixture = fresh(factory).await;
     let store = fixture.store();

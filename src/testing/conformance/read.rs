@@ -24,7 +24,9 @@ async fn read(store: &dyn EventStore, query: &StreamQuery) -> (Vec<u64>, u64) {
     (numbers(&shown), read.version)
 }
 
-/// A stream is read forwards and backwards, from, to, limited; what lies beyond its end is left out.
+/// A stream is read forwards and backwards, from, to, limited.
+///
+/// What lies beyond its end is left out.
 pub async fn store_047_a_stream_is_read_by_windows_both_ways(factory: &dyn Factory) {
     let fixture = fresh(factory).await;
     let (store, id) = (fixture.store(), Uuid::now_v7());
@@ -121,7 +123,9 @@ pub async fn store_048_a_stream_up_to_a_time_is_its_longest_beginning(factory: &
     }
 }
 
-/// Times are looked at in events of every type: a selection does not lengthen the beginning.
+/// Times are looked at in events of every type.
+///
+/// A selection does not lengthen the beginning.
 pub async fn store_048_a_selection_does_not_change_what_was_there_at_a_time(factory: &dyn Factory) {
     let start = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
     let clock = Arc::new(ManualClock::new(start));
@@ -166,7 +170,9 @@ pub async fn store_049_a_selection_still_tells_the_whole_version(factory: &dyn F
     assert_eq!(appended.version, 5);
 }
 
-/// A visitor's error ends the read and is returned as it is; the store goes on working.
+/// A visitor's error ends the read and is returned as it is.
+///
+/// The store goes on working.
 pub async fn store_101_a_visitor_that_fails_ends_the_read(factory: &dyn Factory) {
     let fixture = fresh(factory).await;
     let (store, id) = (fixture.store(), Uuid::now_v7());

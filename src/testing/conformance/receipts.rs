@@ -117,7 +117,9 @@ pub async fn store_038_a_rejection_is_kept_only_at_the_version_it_was_decided_at
     assert_stream(&*store, id, [1, 2]).await;
 }
 
-/// A rejection stands instead of events and under a key: anything else is refused before it is sent.
+/// A rejection stands instead of events and under a key.
+///
+/// Anything else is refused before it is sent.
 pub async fn store_p4_a_rejection_has_a_key_and_no_events(factory: &dyn Factory) {
     let fixture = fresh(factory).await;
     let (store, id) = (fixture.store(), Uuid::now_v7());
@@ -129,7 +131,9 @@ pub async fn store_p4_a_rejection_has_a_key_and_no_events(factory: &dyn Factory)
     assert_eq!(store.receipt(id, &key("k")).await.unwrap(), None, "nothing was kept");
 }
 
-/// Of different requests under one key at once exactly one is carried out; the others are refused.
+/// Of different requests under one key at once exactly one is carried out.
+///
+/// The others are refused.
 pub async fn store_035_different_requests_under_one_key_at_once(factory: &dyn Factory) {
     let fixture = fresh(factory).await;
     let (store, id) = (fixture.store(), Uuid::now_v7());
@@ -144,7 +148,9 @@ pub async fn store_035_different_requests_under_one_key_at_once(factory: &dyn Fa
     assert_stream(&*store, id, winner).await;
 }
 
-/// A receipt ends when its time has come, to the microsecond; then the key is a new request.
+/// A receipt ends when its time has come, to the microsecond.
+///
+/// Then the key is a new request.
 pub async fn store_p4_an_expired_receipt_frees_its_key(factory: &dyn Factory) {
     let start = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
     let clock = Arc::new(ManualClock::new(start));

@@ -108,7 +108,9 @@ impl Aggregate for Pence {
     }
 }
 
-/// Events of all old shapes are lifted on the way into the state; what is stored stays as it was.
+/// Events of all old shapes are lifted on the way into the state.
+///
+/// What is stored stays as it was.
 pub async fn store_051_old_shapes_are_lifted(factory: &dyn Factory) {
     let fixture = fresh(factory).await;
     let (store, id) = (fixture.store(), Id::<Pence>::new());

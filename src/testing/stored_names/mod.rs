@@ -13,7 +13,9 @@ use crate::domain::{Aggregate, EventError, Upcasters, decode_event, encode_event
 /// Adds missing lines to the file instead of failing, where it is set to `1`.
 const UPDATE: &str = "ANNALS_UPDATE_STORED_NAMES";
 
-/// Checks that every event stored so far can still be read: renamed events and changed shapes fail a test.
+/// Checks that every event stored so far can still be read.
+///
+/// Renamed events and changed shapes fail a test.
 ///
 /// The file holds one stored event per line, as JSON: at least one for each event type and schema version that was
 /// ever stored. Commit it, and never change a line: it stands for rows in somebody's database. `samples` are events of

@@ -99,6 +99,17 @@ fn files_have_one_noun_and_its_name() {
 }
 
 #[test]
+fn the_docs_of_a_public_item_begin_with_a_line_of_at_most_80_characters() {
+    let files = tree::files_under(root(), &["src"], "rs");
+    // The suite's cases are sentences of their own.
+    let read = files.iter().filter(|(path, _)| !path.contains("/conformance/"));
+    none(&read.flat_map(|(path, source)| tree::long_first_lines(path, source)).collect::<Vec<_>>());
+    let planted =
+        format!("/// {}\n#[must_use]\npub fn f() {{}}\n/// {}\nfn own() {{}}", "x".repeat(81), "x".repeat(81));
+    assert_eq!(tree::long_first_lines("src/x.rs", &planted).len(), 1);
+}
+
+#[test]
 fn every_statement_begins_with_what_it_does() {
     let files = tree::files_under(root(), &["src", "migrations", "examples", "tests"], "sql");
     assert!(files.len() > 10, "only {} statements were found", files.len());

@@ -122,3 +122,17 @@ pub fn strange_words(root: &Path) -> Vec<String> {
     });
     wrong
 }
+
+/// Names the public items whose docs begin with a line of more than 80 characters.
+pub fn long_first_lines(path: &str, source: &str) -> Vec<String> {
+    let lines: Vec<&str> = source.lines().map(str::trim).collect();
+    let is_doc = |line: &str| line.starts_with("///");
+    let begins = |at: &usize| is_doc(lines[*at]) && (*at == 0 || !is_doc(lines[*at - 1]));
+    let is_public = |at: &usize| {
+        let item = lines[*at..].iter().find(|line| !is_doc(line) && !line.starts_with("#["));
+        item.is_some_and(|item| item.starts_with("pub "))
+    };
+    let is_long = |at: &usize| lines[*at].trim_start_matches("/// ").chars().count() > 80;
+    let long = (0..lines.len()).filter(begins).filter(is_public).filter(is_long);
+    long.map(|at| format!("{path}:{}: the first line of the docs is longer than 80 characters", at + 1)).collect()
+}
