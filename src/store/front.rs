@@ -25,7 +25,7 @@ pub struct Front<B> {
 impl<B: Backend + 'static> Front<B> {
     /// Puts bounds and queue in front of a database.
     pub fn new(backend: B, limits: Limits) -> Self {
-        Self { queue: CommitQueue::new(backend, limits.append_bytes), limits }
+        Self { queue: CommitQueue::new(backend, &limits), limits }
     }
 
     /// The database behind.

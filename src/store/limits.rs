@@ -16,11 +16,19 @@ pub struct Limits {
     ///
     /// Also of the appends that share a commit.
     pub append_bytes: usize,
+    /// The most appends that share a commit. Default: 512; 1: each has its own.
+    pub commit_appends: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { event_bytes: 1 << 20, metadata_bytes: 64 << 10, append_events: 500, append_bytes: 4 << 20 }
+        Self {
+            event_bytes: 1 << 20,
+            metadata_bytes: 64 << 10,
+            append_events: 500,
+            append_bytes: 4 << 20,
+            commit_appends: 512,
+        }
     }
 }
 

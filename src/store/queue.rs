@@ -12,10 +12,7 @@ use tokio::{
     task::yield_now,
 };
 
-use super::{Append, Appended, Backend, Error, telemetry};
-
-/// The most appends that go as one commit.
-const BATCH_APPENDS: usize = 512;
+use super::{Append, Appended, Backend, Error, Limits, telemetry};
 
 /// The most that waits or is being written, in KiB; whoever comes then waits for room.
 const QUEUE_KIB: u32 = 64 * 1024;
@@ -38,6 +35,8 @@ pub(super) struct CommitQueue<B> {
 #[derive(Debug)]
 struct Shared<B> {
     backend: B,
+    /// The most appends of one commit.
+    batch_appends: usize,
     /// The most payload bytes of one commit, unless a single append has more.
     batch_bytes: usize,
     line: Mutex<Line>,
@@ -59,9 +58,10 @@ struct Waiting {
 }
 
 impl<B: Backend + 'static> CommitQueue<B> {
-    pub(super) fn new(backend: B, batch_bytes: usize) -> Self {
+    pub(super) fn new(backend: B, limits: &Limits) -> Self {
         let room = Semaphore::new(QUEUE_KIB as usize);
-        Self { shared: Arc::new(Shared { backend, batch_bytes, line: Mutex::default(), room }) }
+        let (batch_appends, batch_bytes) = (limits.commit_appends.max(1), limits.append_bytes);
+        Self { shared: Arc::new(Shared { backend, batch_appends, batch_bytes, line: Mutex::default(), room }) }
     }
 
     pub(super) fn backend(&self) -> &B {
@@ -175,7 +175,7 @@ impl<B: Backend + 'static> Runner<B> {
     fn take(&mut self) -> Vec<Waiting> {
         let mut line = self.shared.line();
         let (mut count, mut bytes) = (0, 0_usize);
-        for waiting in line.waiting.iter().take(BATCH_APPENDS) {
+        for waiting in line.waiting.iter().take(self.shared.batch_appends) {
             bytes = bytes.saturating_add(waiting.bytes);
             if count > 0 && bytes > self.shared.batch_bytes {
                 break;

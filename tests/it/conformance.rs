@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use annals::{
-    Clock, EventStore, SqliteStore,
+    Clock, EventStore, Limits, SqliteStore,
     testing::conformance::{Capabilities, Fixture},
 };
 use async_trait::async_trait;
@@ -68,6 +68,12 @@ async fn in_memory(clock: Arc<dyn Clock>) -> InMemory {
     )
 }
 
+async fn without_shared_commits(clock: Arc<dyn Clock>) -> InMemory {
+    let limits = Limits { commit_appends: 1, ..Limits::default() };
+    let options = SqliteStore::options().shared_clock(clock).limits(limits);
+    InMemory(options.open_in_memory().await.unwrap(), Capabilities::all().without_restart())
+}
+
 async fn cached(clock: Arc<dyn Clock>) -> InMemory {
     let InMemory(store, capabilities) = in_memory(clock).await;
     InMemory(store, capabilities.cached(100))
@@ -89,6 +95,10 @@ mod sqlite_in_a_file {
 
 mod sqlite_in_memory {
     annals::conformance!(super::in_memory);
+}
+
+mod sqlite_without_shared_commits {
+    annals::conformance!(super::without_shared_commits);
 }
 
 mod sqlite_cached {

@@ -1,4 +1,4 @@
-//! annals, with cache, keys and snapshots on or off. Its commit queue is always on.
+//! annals, with queue, cache, keys and snapshots on or off. Without the queue every append has a commit of its own.
 
 use std::{
     path::Path,
@@ -9,7 +9,7 @@ use std::{
 };
 
 use ::annals::{
-    Aggregate, Append, EventStoreExt as _, Id, IdempotencyKey, NewEvent, Repository, SqliteStore, Upcasters,
+    Aggregate, Append, EventStoreExt as _, Id, IdempotencyKey, Limits, NewEvent, Repository, SqliteStore, Upcasters,
 };
 use anyhow::Result;
 use async_trait::async_trait;
@@ -51,6 +51,7 @@ pub(super) struct Annals {
     pub(super) cache: bool,
     pub(super) keys: bool,
     pub(super) snapshots: bool,
+    pub(super) without_queue: bool,
 }
 
 impl Annals {
@@ -61,7 +62,12 @@ impl Annals {
 #[async_trait]
 impl Contender for Annals {
     fn name(&self) -> String {
-        let parts = [(self.cache, " + cache"), (self.keys, " + keys"), (self.snapshots, " + snapshots")];
+        let parts = [
+            (self.without_queue, " – queue"),
+            (self.cache, " + cache"),
+            (self.keys, " + keys"),
+            (self.snapshots, " + snapshots"),
+        ];
         let on: String = parts.iter().filter(|(is_on, _)| *is_on).map(|(_, part)| *part).collect();
         format!("annals{on}")
     }
@@ -69,13 +75,19 @@ impl Contender for Annals {
     fn abstains(&self, work: Work) -> Option<&'static str> {
         match work {
             Work::Lifecycle { .. } if self.snapshots => Some("orders of four events never come to a snapshot"),
-            Work::Load { .. } if self.keys || self.cache => Some("loading uses no keys and no cache"),
+            Work::Load { .. } if self.keys || self.cache || self.without_queue => {
+                Some("loading uses no keys, no cache and no queue")
+            }
             Work::Lifecycle { .. } | Work::Contended | Work::Load { .. } => None,
         }
     }
 
     async fn open(&self, directory: &Path) -> Result<Arc<dyn Orders>> {
-        let store = SqliteStore::open(directory.join(Self::FILE)).await?;
+        let mut limits = Limits::default();
+        if self.without_queue {
+            limits.commit_appends = 1;
+        }
+        let store = SqliteStore::options().limits(limits).open(directory.join(Self::FILE)).await?;
         let mut repository = Repository::new(&store);
         if self.cache {
             repository = repository.cached(CACHED_ORDERS);

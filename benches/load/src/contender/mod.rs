@@ -61,6 +61,7 @@ pub(crate) fn all() -> Vec<Box<dyn Contender>> {
         Box::new(ByHand { connections: 4 }),
         Box::new(ByHand { connections: 1 }),
         Box::new(ByHandOnAnnals),
+        Box::new(Annals { without_queue: true, ..annals }),
         Box::new(annals),
         Box::new(Annals { keys: true, ..annals }),
         Box::new(Annals { cache: true, ..annals }),
