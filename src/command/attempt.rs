@@ -139,16 +139,7 @@ impl<'e, 'a, A: Aggregate> Attempt<'e, 'a, A> {
             (Ok(events), None) if events.is_empty() => Decision::Ended(Ok(Executed::nothing_at(version))),
             (Err(rejection), None) => Decision::Ended(Err(ExecuteError::Rejected { rejection, replayed: false })),
             (Ok(events), _) => {
-                let encoded: Result<Vec<_>, _> =
-                    events.iter().map(|event| NewEvent::encode(event, &self.execute.repository.upcasters)).collect();
-                let encoded = encoded.map_err(|error| match error {
-                    Error::Codec { source, .. } => {
-                        Error::Codec { context: format!("an event of {} cannot be written", A::TYPE), source }
-                    }
-                    other => other,
-                })?;
-                self.check_readable(&encoded)?;
-                Decision::Append(Box::new(self.append_at(version).events(encoded)), events)
+                Decision::Append(Box::new(self.append_at(version).events(self.encode(&events)?)), events)
             }
             (Err(rejection), Some(_)) => {
                 let unfit = |source| Error::codec(format!("a rejection of {} cannot be written", A::TYPE), source);
@@ -158,16 +149,24 @@ impl<'e, 'a, A: Aggregate> Attempt<'e, 'a, A> {
         })
     }
 
-    /// Makes sure that events can be read back, while nothing is written yet: once they are, they are there for ever.
+    /// Encodes events, and makes sure that they can be read back: once they are written, they are there for ever.
     ///
     /// JSON takes things that do not come back: a float that is no number is written as `null`.
-    fn check_readable(&self, events: &[NewEvent]) -> Result<(), Error> {
+    fn encode(&self, events: &[A::Event]) -> Result<Vec<NewEvent>, Error> {
+        let upcasters = &self.execute.repository.upcasters;
+        let mut encoded = Vec::with_capacity(events.len());
         for event in events {
-            let upcasters = &self.execute.repository.upcasters;
+            let event = NewEvent::encode(event, upcasters).map_err(|error| match error {
+                Error::Codec { source, .. } => {
+                    Error::Codec { context: format!("an event of {} cannot be written", A::TYPE), source }
+                }
+                other => other,
+            })?;
             decode_event::<A::Event>(upcasters, event.event_type(), event.schema_version(), event.payload())
                 .map_err(|source| Error::codec(format!("an event of {} could not be read back", A::TYPE), source))?;
+            encoded.push(event);
         }
-        Ok(())
+        Ok(encoded)
     }
 
     /// The stream after a version, or the receipt of an earlier attempt.
