@@ -13,12 +13,16 @@ mod front;
 mod key;
 mod limits;
 mod metadata;
+mod page;
 mod port;
 mod query;
 mod queue;
 mod receipt;
 mod snapshot;
-#[cfg_attr(not(feature = "sqlite"), allow(dead_code, reason = "some of it is told by backends alone"))]
+#[cfg_attr(
+    not(any(feature = "sqlite", feature = "postgres")),
+    allow(dead_code, reason = "some of it is told by backends alone")
+)]
 pub(crate) mod telemetry;
 mod version;
 mod work;
@@ -34,13 +38,14 @@ pub use front::Front;
 pub use key::IdempotencyKey;
 pub use limits::Limits;
 pub use metadata::Metadata;
-#[cfg(feature = "sqlite")]
+pub use page::{Page, PageQuery};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use port::forward_event_store;
-pub use port::{Backend, EventStore, EventStoreExt, Visit};
+pub use port::{Backend, Concurrency, EventStore, EventStoreExt, Visit};
 pub use query::{Direction, LogQuery, LogRead, Selection, StreamQuery, StreamRead};
 pub use receipt::{NewReceipt, Receipt, ReceiptOutcome};
 pub use snapshot::{LoadQuery, LoadVisitor, SnapshotRef};
 pub use version::{ExpectedVersion, Position};
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use version::{from_column, to_column};
 pub use work::{Transactional, Work};

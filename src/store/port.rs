@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::{
-    Append, Appended, Error, EventRef, IdempotencyKey, LoadQuery, LoadVisitor, LogQuery, LogRead, Position, Receipt,
-    RecordedEvent, SnapshotRef, StreamQuery, StreamRead,
+    Append, Appended, Error, EventRef, IdempotencyKey, LoadQuery, LoadVisitor, LogQuery, LogRead, Page, PageQuery,
+    Position, Receipt, RecordedEvent, SnapshotRef, StreamQuery, StreamRead,
 };
 
 /// Visits events one by one, straight from the database's rows.
@@ -119,6 +119,21 @@ pub trait EventStoreExt: EventStore {
 
 impl<S: EventStore + ?Sized> EventStoreExt for S {}
 
+/// Says how much a backend does at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Concurrency {
+    /// Batches of appends, at least 1.
+    pub writes: usize,
+    /// Batches of loads; 0: a load is better off by itself.
+    pub loads: usize,
+}
+
+impl Default for Concurrency {
+    fn default() -> Self {
+        Self { writes: 1, loads: 0 }
+    }
+}
+
 /// Writes and reads one kind of database.
 ///
 /// It is what `sqlite/` implements, and whoever brings another.
@@ -126,6 +141,18 @@ impl<S: EventStore + ?Sized> EventStoreExt for S {}
 /// Appends that reach a backend have passed the [`Limits`](super::Limits); [`Front`](super::Front) sees to that.
 #[async_trait]
 pub trait Backend: fmt::Debug + Send + Sync {
+    /// How much it does at once. Default: one batch of appends, and no batches of loads.
+    fn concurrency(&self) -> Concurrency {
+        Concurrency::default()
+    }
+
+    /// Reads the beginnings of several streams with one round trip; one answer per query, in their order.
+    ///
+    /// Asked only where [`Concurrency::loads`] is not 0.
+    async fn load_pages(&self, queries: &[PageQuery]) -> Vec<Result<Box<dyn Page>, Error>> {
+        queries.iter().map(|_| Err(Error::invalid("this backend loads one by one"))).collect()
+    }
+
     /// Writes a batch in one commit. Answers and errors as for [`EventStore::append`].
     async fn write(&self, batch: &[Append]) -> Vec<Result<Appended, Error>>;
 
@@ -229,7 +256,7 @@ macro_rules! forward_event_store {
         }
     };
 }
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use forward_event_store;
 
 forward_event_store!([S] Arc<S>, self => (**self));

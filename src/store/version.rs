@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 use super::Error;
 
 /// States what an append expects of its aggregate.
@@ -87,13 +87,13 @@ impl fmt::Display for Position {
 }
 
 /// Reads a sequence or position from its column. The one place where signed columns become unsigned numbers.
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) fn from_column(number: i64) -> Result<u64, Error> {
     u64::try_from(number).map_err(|_| Error::corrupt(format!("a stored sequence or position is negative: {number}")))
 }
 
 /// Writes a number into a column. Numbers no column can hold stand for "beyond everything stored".
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) fn to_column(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
