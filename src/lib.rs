@@ -7,12 +7,17 @@
 
 pub mod command;
 pub mod domain;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+#[cfg(feature = "postgres")]
+#[doc(inline)]
+pub use crate::postgres::{PostgresOptions, PostgresStore, PostgresWork};
 #[cfg(feature = "sqlite")]
 #[doc(inline)]
 pub use crate::sqlite::{SqliteOptions, SqliteStore, SqliteWork, Synchronous};

@@ -9,12 +9,10 @@ use super::{
     classify::classify,
     read,
     row::{self, column},
-    standing::{Granted, Progress, Request, Standing},
+    standing::{Granted, Progress, Standing},
     statement::{INSERT_EVENT, INSERT_RECEIPT, ManyRows, READ_ATTEMPT, READ_STANDING},
 };
-use crate::store::{
-    Append, Appended, Error, EventRef, NewReceipt, Position, ReceiptOutcome, event_checksum, to_column,
-};
+use crate::store::{Append, Appended, Error, NewReceipt, Position, ReceiptOutcome, Request, to_column};
 
 /// The statements that a batch goes through, in their sizes.
 #[derive(Debug)]
@@ -183,39 +181,15 @@ async fn compare_attempt(
     connection: &mut SqliteConnection,
     request: &Request<'_>,
 ) -> Result<Result<Appended, Error>, Error> {
-    let append = request.append;
-    let first_sequence = append.expected.named().unwrap_or(0).saturating_add(1);
-    let after = first_sequence.saturating_add(append.events.len() as u64);
     let rows = sqlx::query(READ_ATTEMPT)
-        .bind(append.aggregate_id)
-        .bind(to_column(first_sequence))
-        .bind(to_column(after))
+        .bind(request.append.aggregate_id)
+        .bind(request.begins_at().map(to_column))
+        .bind(to_column(request.ends_before()))
         .fetch_all(connection)
         .await
         .map_err(classify)?;
     let stored: Vec<_> = rows.iter().map(row::event).collect::<Result<_, _>>()?;
-    let (own, behind) = stored.split_at(stored.len().min(append.events.len()));
-    let is_same = own.iter().all(|event| event.command_id == append.command_id)
-        && append.checksums(&request.metadata).eq(own.iter().map(|event| event.checksum));
-    // One event more of the same id, and it was a longer append; unless it begins another one.
-    let is_longer = behind.first().is_some_and(|event| event.command_id == append.command_id && !begins_append(event));
-    match own.last() {
-        Some(last) if is_same && !is_longer => Ok(Ok(Appended {
-            first_sequence,
-            version: last.sequence,
-            position: Some(last.position),
-            recorded_at: last.recorded_at,
-            outcome: ReceiptOutcome::Accepted,
-            replayed: true,
-        })),
-        _ => Ok(Err(Error::KeyReused { aggregate: append.aggregate() })),
-    }
-}
-
-/// Tells whether an event is the first of its append: its checksum holds its place.
-fn begins_append(event: &EventRef<'_>) -> bool {
-    let shape = (event.event_type, event.schema_version);
-    event_checksum(event.aggregate_id, event.command_id, 0, shape, event.payload, event.metadata) == event.checksum
+    Ok(request.answer_by_attempt(&stored))
 }
 
 /// One event of a granted append.

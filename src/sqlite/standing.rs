@@ -1,37 +1,13 @@
 //! Where an append of a batch stands, in the database and after those before it in the batch.
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
 use super::row::column;
-use crate::store::{Append, Appended, Error, NewReceipt, Position, from_column};
-
-/// An append with what is derived from it once.
-pub(super) struct Request<'a> {
-    pub(super) append: &'a Append,
-    pub(super) metadata: Arc<str>,
-    pub(super) receipt: Option<NewReceipt>,
-}
-
-impl<'a> Request<'a> {
-    pub(super) fn new(append: &'a Append) -> Result<Self, Error> {
-        let metadata: Arc<str> = append.metadata.to_json()?.into();
-        Ok(Self { append, receipt: append.receipt(&metadata), metadata })
-    }
-
-    /// The sequence at which an earlier attempt would have begun, where it can be known.
-    pub(super) fn begins_at(&self) -> Option<u64> {
-        self.append.expected.named().map(|version| version.saturating_add(1))
-    }
-
-    /// Tells whether another request would write the very same.
-    fn writes_the_same(&self, other: &Self) -> bool {
-        self.append.events == other.append.events && self.metadata == other.metadata
-    }
-}
+use crate::store::{Appended, Error, Head, Position, Request, from_column};
 
 /// Where an append stands in the database, before the batch.
 #[derive(Default)]
@@ -43,14 +19,6 @@ pub(super) struct Standing {
     pub(super) has_receipt: bool,
 }
 
-/// The end of an aggregate's stream.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Head {
-    pub(super) version: u64,
-    aggregate_type: Option<String>,
-    command_id: Option<Uuid>,
-}
-
 impl Standing {
     /// A row of `read_standing.sql`, and the number of the append that it is about.
     pub(super) fn of(row: &SqliteRow) -> Result<(i64, Self), Error> {
@@ -60,22 +28,6 @@ impl Standing {
             command_id: column(row, 4)?,
         };
         Ok((column(row, 0)?, Self { head, earlier_command_id: column(row, 5)?, has_receipt: column(row, 6)? }))
-    }
-}
-
-impl Head {
-    /// Tells what forbids an append here, if anything does.
-    pub(super) fn refusal(&self, append: &Append) -> Option<Error> {
-        if let Some(found) = self.aggregate_type.as_ref().filter(|found| **found != append.aggregate_type) {
-            let aggregate = append.aggregate();
-            return Some(Error::invalid(format!("{aggregate} has events already, as an aggregate of type {found}")));
-        }
-        let follows = append.follows.is_none() || append.follows == self.command_id;
-        if append.expected.holds_at(self.version) && follows {
-            return None;
-        }
-        let (aggregate, expected, actual) = (append.aggregate(), append.expected, self.version);
-        Some(Error::Conflict { aggregate, expected, actual })
     }
 }
 
@@ -91,6 +43,11 @@ impl Granted<'_> {
     fn answer_again(&self) -> Appended {
         Appended { replayed: true, ..self.appended.clone() }
     }
+}
+
+/// Tells whether two requests would write the very same.
+fn write_the_same(one: &Request<'_>, other: &Request<'_>) -> bool {
+    one.append.events == other.append.events && one.metadata == other.metadata
 }
 
 fn reused(request: &Request<'_>) -> Error {
@@ -132,7 +89,7 @@ impl<'a> Progress<'a> {
             granted.request.append.command_id == append.command_id && (first..=last).contains(&begins_at)
         });
         let granted = granted.filter(|_| !append.events.is_empty())?;
-        let is_same = begins_at == granted.appended.first_sequence && request.writes_the_same(granted.request);
+        let is_same = begins_at == granted.appended.first_sequence && write_the_same(request, granted.request);
         Some(if is_same { Ok(granted.answer_again()) } else { Err(reused(request)) })
     }
 

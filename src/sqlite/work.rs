@@ -3,7 +3,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use sqlx::{Sqlite, SqliteConnection, Transaction};
+use sqlx::{Sqlite, SqliteConnection};
 use tokio::runtime::Handle;
 
 use super::{
@@ -13,13 +13,13 @@ use super::{
     read,
     transaction::{self, Watch},
 };
-use crate::store::{Append, Appended, Error, Limits, StreamQuery, StreamRead, Visit, Work, telemetry};
+use crate::store::{Append, Appended, Error, HeldTransaction, Limits, StreamQuery, StreamRead, Visit, Work, telemetry};
 
 /// Holds an open transaction on a SQLite database.
 ///
 /// The database's one writer with it.
 pub struct SqliteWork {
-    transaction: Held,
+    transaction: HeldTransaction<Sqlite>,
     watch: Watch,
     writer: Writer,
     limits: Limits,
@@ -30,9 +30,9 @@ pub struct SqliteWork {
 impl SqliteWork {
     pub(super) async fn begin(backend: &SqliteBackend) -> Result<Self, Error> {
         let runtime = Handle::try_current().map_err(Error::unavailable)?;
-        let transaction = Some(transaction::begin(&backend.writer).await?);
+        let transaction = HeldTransaction::new(transaction::begin(&backend.writer).await?, runtime);
         let (writer, limits) = (backend.append_writer(), backend.limits);
-        Ok(Self { transaction: Held { transaction, runtime }, watch: Watch::default(), writer, limits, events: 0 })
+        Ok(Self { transaction, watch: Watch::default(), writer, limits, events: 0 })
     }
 
     async fn write(&mut self, append: &Append) -> Result<Appended, Error> {
@@ -53,10 +53,7 @@ impl SqliteWork {
 
     async fn commit_checked(&mut self) -> Result<(), Error> {
         self.watch.check(self.transaction.connection()).await?;
-        match self.transaction.transaction.take() {
-            Some(transaction) => transaction.commit().await.map_err(classify_commit),
-            None => Ok(()),
-        }
+        self.transaction.commit().await.map_err(classify_commit)
     }
 }
 
@@ -84,31 +81,9 @@ impl Work for SqliteWork {
         Ok(())
     }
 }
+
 impl fmt::Debug for SqliteWork {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SqliteWork").finish_non_exhaustive()
-    }
-}
-
-/// Holds a transaction until it is committed or dropped. It goes back to its pool by way of a runtime's task, and
-/// whoever drops it may no longer be on one.
-struct Held {
-    transaction: Option<Transaction<'static, Sqlite>>,
-    runtime: Handle,
-}
-
-impl Held {
-    fn connection(&mut self) -> &mut SqliteConnection {
-        match &mut self.transaction {
-            Some(transaction) => transaction,
-            None => unreachable!("it is taken by a commit, which takes the whole"),
-        }
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        let _on_the_runtime = self.runtime.enter();
-        drop(self.transaction.take());
     }
 }

@@ -1,5 +1,7 @@
 //! A checksum per event: what a database's own check does not see, a flipped bit in a payload, this does.
 
+use std::collections::HashMap;
+
 use uuid::Uuid;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
@@ -59,7 +61,12 @@ pub struct Trail {
     /// The sequence that a stream has to go on with.
     next: Option<u64>,
     last: Option<Step>,
+    /// The last steps of aggregates, where their events stand between one another's.
+    recent: HashMap<Uuid, Step>,
 }
+
+/// The most aggregates a trail keeps in mind.
+const RECENT_AGGREGATES: usize = 1024;
 
 #[derive(Debug)]
 struct Step {
@@ -74,16 +81,17 @@ impl Trail {
     ///
     /// 1 and 0 both mean the first.
     #[must_use]
-    pub const fn from_sequence(sequence: u64) -> Self {
-        Self { next: Some(if sequence == 0 { 1 } else { sequence }), last: None }
+    pub fn from_sequence(sequence: u64) -> Self {
+        Self { next: Some(sequence.max(1)), ..Self::default() }
     }
 
     /// Follows a stream on from an event that is known, though not read.
     #[must_use]
-    pub const fn after(aggregate_id: Uuid, sequence: u64, command_id: Uuid) -> Self {
+    pub fn after(aggregate_id: Uuid, sequence: u64, command_id: Uuid) -> Self {
         Self {
             next: Some(sequence.saturating_add(1)),
             last: Some(Step { aggregate_id, sequence, command_id, index: None }),
+            ..Self::default()
         }
     }
 
@@ -126,13 +134,42 @@ impl Trail {
             None => (event.sequence == 1).then_some(0),
         };
         let index = index.map(|index| check(event, index)).transpose()?;
-        let EventRef { aggregate_id, sequence, command_id, .. } = *event;
-        self.last = Some(Step { aggregate_id, sequence, command_id, index });
+        self.last = Some(Step::of(event, index));
+        Ok(())
+    }
+
+    /// Checks the next event of a log in which appends of several writers stand between one another.
+    ///
+    /// All events of its aggregate are followed, or none. Of the aggregates met last 1,024 are kept in mind.
+    ///
+    /// # Errors
+    ///
+    /// As for [`follow`](Self::follow).
+    #[cfg(feature = "postgres")]
+    pub(crate) fn follow_interleaved(&mut self, event: &EventRef<'_>) -> Result<(), Error> {
+        let index = match self.recent.get(&event.aggregate_id) {
+            Some(last) if last.sequence + 1 != event.sequence => {
+                return Err(missing(last.sequence + 1, event.aggregate_id));
+            }
+            Some(last) if last.is_followed_by(event) => last.index.map(|index| index + 1),
+            Some(_) => Some(0),
+            None => (event.sequence == 1).then_some(0),
+        };
+        let index = index.map(|index| check(event, index)).transpose()?;
+        if self.recent.len() >= RECENT_AGGREGATES {
+            self.recent.clear();
+        }
+        self.recent.insert(event.aggregate_id, Step::of(event, index));
         Ok(())
     }
 }
 
 impl Step {
+    fn of(event: &EventRef<'_>, index: Option<u32>) -> Self {
+        let EventRef { aggregate_id, sequence, command_id, .. } = *event;
+        Self { aggregate_id, sequence, command_id, index }
+    }
+
     /// Whether an event can be the next of the same append.
     fn is_followed_by(&self, event: &EventRef<'_>) -> bool {
         self.aggregate_id == event.aggregate_id

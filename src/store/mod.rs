@@ -19,11 +19,15 @@ mod query;
 mod queue;
 mod receipt;
 mod snapshot;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod standing;
 #[cfg_attr(
     not(any(feature = "sqlite", feature = "postgres")),
     allow(dead_code, reason = "some of it is told by backends alone")
 )]
 pub(crate) mod telemetry;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod transaction;
 mod version;
 mod work;
 
@@ -45,6 +49,10 @@ pub use port::{Backend, Concurrency, EventStore, EventStoreExt, Visit};
 pub use query::{Direction, LogQuery, LogRead, Selection, StreamQuery, StreamRead};
 pub use receipt::{NewReceipt, Receipt, ReceiptOutcome};
 pub use snapshot::{LoadQuery, LoadVisitor, SnapshotRef};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) use standing::{Head, Request};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) use transaction::HeldTransaction;
 pub use version::{ExpectedVersion, Position};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use version::{from_column, to_column};

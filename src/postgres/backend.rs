@@ -1,0 +1,164 @@
+//! The port, on connections of PostgreSQL.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use sqlx::{PgPool, Postgres, pool::PoolConnection, postgres::PgConnectOptions};
+use uuid::Uuid;
+
+use super::{
+    append::{self, Patience},
+    classify::classify,
+    log::{self, Horizon},
+    options::{PostgresOptions, Role},
+    page,
+    pool::{self, Connections},
+    read, snapshot,
+};
+use crate::store::{
+    Append, Appended, Backend, Clock, Concurrency, Error, IdempotencyKey, Limits, LoadQuery, LoadVisitor, LogQuery,
+    LogRead, Page, PageQuery, Position, Receipt, SnapshotRef, StreamQuery, StreamRead, Visit, telemetry,
+};
+
+/// How many batches of loads are under way at once.
+const LOADERS: u32 = 2;
+
+/// How long a batch is run again while others come first.
+const RERUN_FOR: Duration = Duration::from_secs(5);
+
+/// How long a reply is waited for: a network that swallows it must not hold the queue for ever.
+const REPLY_WITHIN: Duration = Duration::from_secs(30);
+
+/// Connections of each kind.
+#[derive(Debug)]
+pub(super) struct PostgresBackend {
+    writers: Connections,
+    loaders: Connections,
+    readers: PgPool,
+    pub(super) works: PgPool,
+    pub(super) limits: Limits,
+    concurrency: Concurrency,
+    lock_timeout: Duration,
+    clock: Arc<dyn Clock>,
+}
+
+impl PostgresBackend {
+    pub(super) fn new(connect: &PgConnectOptions, options: &PostgresOptions) -> Self {
+        let timeout = options.acquire_timeout;
+        let to = |role| options.apply(connect.clone(), role);
+        Self {
+            writers: Connections::new(to(Role::Writer), options.writers, timeout),
+            loaders: Connections::new(to(Role::Reader), LOADERS, timeout),
+            readers: pool::pool(to(Role::Reader), options.readers, timeout),
+            works: pool::pool(to(Role::Work), options.works, timeout),
+            limits: options.limits,
+            concurrency: Concurrency { writes: options.writers as usize, loads: LOADERS as usize },
+            lock_timeout: options.lock_timeout,
+            clock: Arc::clone(&options.clock),
+        }
+    }
+
+    pub(super) fn now(&self) -> DateTime<Utc> {
+        self.clock.now_in_micros()
+    }
+
+    pub(super) async fn close(&self) {
+        self.writers.close().await;
+        self.loaders.close().await;
+        self.readers.close().await;
+        self.works.close().await;
+    }
+
+    pub(super) async fn horizon(&self) -> Result<Horizon, Error> {
+        log::watch(&mut *self.reader().await?).await
+    }
+
+    async fn reader(&self) -> Result<PoolConnection<Postgres>, Error> {
+        self.readers.acquire().await.map_err(classify)
+    }
+
+    async fn write_all(&self, batch: &[Append]) -> Result<Vec<Result<Appended, Error>>, Error> {
+        let mut taken = self.writers.acquire().await?;
+        // Once for the whole batch, and once for the append that is stuck.
+        let patience = RERUN_FOR + self.lock_timeout * 2;
+        let until = Patience::Until(Instant::now() + patience);
+        let write = append::write(&mut taken.connection, batch, self.now(), until);
+        let answers = match tokio::time::timeout(patience + REPLY_WITHIN, write).await {
+            Ok(answers) => answers?,
+            Err(late) => return Err(Error::outcome_unknown(late)),
+        };
+        // A connection that is gone is not kept, and neither is one of which that is not sure.
+        if !answers.iter().any(|answer| matches!(answer, Err(Error::OutcomeUnknown { .. } | Error::Unavailable { .. })))
+        {
+            taken.keep();
+        }
+        Ok(answers)
+    }
+
+    async fn load_all(&self, queries: &[PageQuery]) -> Result<Vec<page::PostgresPage>, Error> {
+        let mut taken = self.loaders.acquire().await?;
+        let load = page::load(&mut taken.connection, queries, self.now());
+        let pages = tokio::time::timeout(REPLY_WITHIN, load).await.map_err(Error::unavailable)??;
+        taken.keep();
+        Ok(pages)
+    }
+}
+
+/// The database, as OpenTelemetry names it.
+pub(super) const SYSTEM: &str = "postgresql";
+
+#[async_trait]
+impl Backend for PostgresBackend {
+    fn concurrency(&self) -> Concurrency {
+        self.concurrency
+    }
+
+    async fn write(&self, batch: &[Append]) -> Vec<Result<Appended, Error>> {
+        match telemetry::operation(SYSTEM, "append", self.write_all(batch)).await {
+            Ok(answers) => answers,
+            // The whole batch has this one answer.
+            Err(error) => batch.iter().map(|_| Err(error.clone())).collect(),
+        }
+    }
+
+    async fn load_pages(&self, queries: &[PageQuery]) -> Vec<Result<Box<dyn Page>, Error>> {
+        match telemetry::operation(SYSTEM, "load_pages", self.load_all(queries)).await {
+            Ok(pages) => pages.into_iter().map(|page| Ok(Box::new(page) as Box<dyn Page>)).collect(),
+            Err(error) => queries.iter().map(|_| Err(error.clone())).collect(),
+        }
+    }
+
+    async fn read_stream(&self, query: &StreamQuery, visit: Visit<'_>) -> Result<StreamRead, Error> {
+        let read = async { read::stream(&mut *self.reader().await?, query, self.now(), visit).await };
+        telemetry::operation(SYSTEM, "read_stream", read).await
+    }
+
+    async fn load(&self, query: &LoadQuery, visitor: &mut dyn LoadVisitor) -> Result<StreamRead, Error> {
+        let load = async { snapshot::load(&mut *self.reader().await?, query, self.now(), visitor).await };
+        telemetry::operation(SYSTEM, "load", load).await
+    }
+
+    async fn save_snapshot(&self, snapshot: SnapshotRef<'_>) -> Result<(), Error> {
+        let save = async { snapshot::save(&mut *self.reader().await?, snapshot, self.now()).await };
+        telemetry::operation(SYSTEM, "save_snapshot", save).await
+    }
+
+    async fn read_log(&self, query: &LogQuery, visit: Visit<'_>) -> Result<LogRead, Error> {
+        let read = async { log::read(&mut *self.reader().await?, query, visit).await };
+        telemetry::operation(SYSTEM, "read_log", read).await
+    }
+
+    async fn receipt(&self, aggregate_id: Uuid, key: &IdempotencyKey) -> Result<Option<Receipt>, Error> {
+        let read = async { read::receipt(&mut *self.reader().await?, aggregate_id, key, self.now()).await };
+        telemetry::operation(SYSTEM, "receipt", read).await
+    }
+
+    async fn head(&self) -> Result<Position, Error> {
+        let read = async { log::head(&mut *self.reader().await?).await };
+        telemetry::operation(SYSTEM, "head", read).await
+    }
+}

@@ -1,0 +1,296 @@
+//! A batch as the columns of one statement.
+
+use std::collections::{HashMap, HashSet};
+
+use chrono::{DateTime, Utc};
+use sqlx::{PgConnection, Row as _, postgres::PgRow};
+use uuid::Uuid;
+
+use super::{
+    row,
+    statement::{APPEND_BATCH, APPEND_ONE},
+};
+use crate::store::{Append, Appended, ExpectedVersion, NewReceipt, Position, ReceiptOutcome, Request, to_column};
+
+/// What a batch holds for one aggregate: each append expects what the one before it leaves.
+///
+/// The first one's expectation decides for all. So commands that wait for one aggregate share a statement.
+#[derive(Debug)]
+pub(super) struct Group {
+    /// Places in the batch.
+    pub(super) members: Vec<usize>,
+}
+
+/// Takes from what is open a group for each aggregate; what fits no group waits for another statement.
+pub(super) fn groups(requests: &[Request<'_>], open: &[usize]) -> Vec<Group> {
+    let mut groups: Vec<(Group, Chain<'_>)> = Vec::new();
+    let mut by_aggregate: HashMap<Uuid, usize> = HashMap::with_capacity(open.len());
+    for at in open.iter().copied() {
+        let request = &requests[at];
+        match by_aggregate.get(&request.append.aggregate_id) {
+            None => {
+                by_aggregate.insert(request.append.aggregate_id, groups.len());
+                groups.push((Group { members: vec![at] }, Chain::begin(request)));
+            }
+            Some(group) => {
+                let (group, chain) = &mut groups[*group];
+                if chain.take(request) {
+                    group.members.push(at);
+                }
+            }
+        }
+    }
+    groups.into_iter().map(|(group, _)| group).collect()
+}
+
+/// What is known of an aggregate after the members of a group so far, if the group wins.
+struct Chain<'a> {
+    aggregate_type: &'a str,
+    /// The version, where the first one named one.
+    version: Option<u64>,
+    exists: bool,
+    /// The command id of the last event.
+    last: Option<Uuid>,
+    command_ids: HashSet<Uuid>,
+    keys: HashSet<&'a str>,
+    /// Nothing behind one that does not fit: the order of an aggregate's appends is kept.
+    is_closed: bool,
+}
+
+impl<'a> Chain<'a> {
+    fn begin(request: &'a Request<'a>) -> Self {
+        let append = request.append;
+        let mut chain = Self {
+            aggregate_type: &append.aggregate_type,
+            version: append.expected.named(),
+            exists: append.expected == ExpectedVersion::Exists || append.expected.named().is_some_and(|at| at > 0),
+            last: None,
+            command_ids: HashSet::new(),
+            keys: HashSet::new(),
+            is_closed: false,
+        };
+        chain.add(request);
+        chain
+    }
+
+    fn take(&mut self, request: &'a Request<'a>) -> bool {
+        let append = request.append;
+        let holds = match append.expected.named() {
+            None => append.expected == ExpectedVersion::Any || self.exists,
+            named => named == self.version,
+        };
+        let is_known = self.command_ids.contains(&append.command_id)
+            || request.receipt.as_ref().is_some_and(|receipt| self.keys.contains(receipt.key.as_str()));
+        let follows = append.follows.is_none() || append.follows == self.last;
+        let fits = holds && follows && !is_known && append.aggregate_type == self.aggregate_type;
+        self.is_closed |= !fits;
+        if !self.is_closed {
+            self.add(request);
+        }
+        !self.is_closed
+    }
+
+    fn add(&mut self, request: &'a Request<'a>) {
+        let events = request.append.events.len() as u64;
+        self.version = self.version.map(|version| version.saturating_add(events));
+        if events > 0 {
+            self.exists = true;
+            self.last = Some(request.append.command_id);
+        }
+        self.command_ids.insert(request.append.command_id);
+        self.keys.extend(request.receipt.as_ref().map(|receipt| receipt.key.as_str()));
+    }
+}
+
+/// Writes groups with one statement. An answer for each append that was written, with its place in the batch.
+pub(super) async fn write(
+    connection: &mut PgConnection,
+    (requests, now): (&[Request<'_>], DateTime<Utc>),
+    groups: &[Group],
+) -> Result<Vec<(usize, Appended)>, sqlx::Error> {
+    if let [Group { members }] = groups
+        && let [at] = members.as_slice()
+    {
+        let row = write_one(connection, &requests[*at], now).await?;
+        return row.map(|row| Ok((*at, appended(&requests[*at], &row, now)?))).into_iter().collect();
+    }
+    let mut columns = Columns::default();
+    let mut places = Vec::new();
+    for group in groups {
+        columns.add(requests, group, now);
+        places.extend_from_slice(&group.members);
+    }
+    let rows = columns.write(connection, now).await?;
+    let answer = |row: &PgRow| {
+        let number = usize::try_from(row.try_get::<i64, _>("number")? - 1);
+        let at = number.ok().and_then(|number| places.get(number)).ok_or(sqlx::Error::RowNotFound)?;
+        Ok((*at, appended(&requests[*at], row, now)?))
+    };
+    rows.iter().map(answer).collect()
+}
+
+fn appended(request: &Request<'_>, row: &PgRow, now: DateTime<Utc>) -> Result<Appended, sqlx::Error> {
+    let version = row.try_get::<i64, _>("version")?.unsigned_abs();
+    let position: Option<i64> = row.try_get("position")?;
+    Ok(Appended {
+        first_sequence: version + 1,
+        version: version + request.append.events.len() as u64,
+        position: position.map(|number| Position::new(number.unsigned_abs())),
+        recorded_at: now,
+        outcome: request.append.outcome.clone(),
+        replayed: false,
+    })
+}
+
+async fn write_one(
+    connection: &mut PgConnection,
+    request: &Request<'_>,
+    now: DateTime<Utc>,
+) -> Result<Option<PgRow>, sqlx::Error> {
+    let append = request.append;
+    let receipt = request.receipt.as_ref();
+    let mut events = Events::default();
+    events.add(1, request);
+    sqlx::query(APPEND_ONE)
+        .bind(append.aggregate_id)
+        .bind(append.aggregate_type.as_ref())
+        .bind(append.command_id)
+        .bind(expected(append))
+        .bind(append.follows)
+        .bind(request.metadata.as_ref())
+        .bind(receipt.map(|receipt| receipt.key.as_str()))
+        .bind(receipt.map(|receipt| receipt.fingerprint.as_bytes().as_slice()))
+        .bind(receipt.and_then(rejection))
+        .bind(receipt.and_then(|receipt| expiry(receipt, now)))
+        .bind(events.event_types)
+        .bind(events.schema_versions)
+        .bind(events.payloads)
+        .bind(events.checksums)
+        .bind(now)
+        .fetch_optional(connection)
+        .await
+}
+
+/// The appends, column by column.
+#[derive(Default)]
+struct Columns<'a> {
+    aggregate_ids: Vec<Uuid>,
+    aggregate_types: Vec<&'a str>,
+    command_ids: Vec<Uuid>,
+    expected: Vec<i64>,
+    follows: Vec<Option<Uuid>>,
+    group_numbers: Vec<i64>,
+    events_before: Vec<i64>,
+    event_counts: Vec<i64>,
+    group_events: Vec<i64>,
+    metadata: Vec<&'a str>,
+    keys: Vec<Option<&'a str>>,
+    fingerprints: Vec<Option<&'a [u8]>>,
+    rejections: Vec<Option<&'a str>>,
+    expiries: Vec<Option<DateTime<Utc>>>,
+    events: Events<'a>,
+}
+
+impl<'a> Columns<'a> {
+    fn add(&mut self, requests: &'a [Request<'a>], group: &Group, now: DateTime<Utc>) {
+        let first_number = self.aggregate_ids.len() as u64 + 1;
+        let members = || group.members.iter().map(|at| &requests[*at]);
+        let group_events = members().map(|request| request.append.events.len() as u64).sum();
+        let mut before = 0;
+        for (number, request) in (first_number..).zip(members()) {
+            let (append, receipt) = (request.append, request.receipt.as_ref());
+            let events = append.events.len() as u64;
+            self.aggregate_ids.push(append.aggregate_id);
+            self.aggregate_types.push(&append.aggregate_type);
+            self.command_ids.push(append.command_id);
+            self.expected.push(expected(append));
+            self.follows.push(append.follows);
+            self.group_numbers.push(to_column(first_number));
+            self.events_before.push(to_column(before));
+            self.event_counts.push(to_column(events));
+            self.group_events.push(to_column(group_events));
+            self.metadata.push(&request.metadata);
+            self.keys.push(receipt.map(|receipt| receipt.key.as_str()));
+            self.fingerprints.push(receipt.map(|receipt| receipt.fingerprint.as_bytes().as_slice()));
+            self.rejections.push(receipt.and_then(rejection));
+            self.expiries.push(receipt.and_then(|receipt| expiry(receipt, now)));
+            self.events.add(number, request);
+            before += events;
+        }
+    }
+
+    async fn write(self, connection: &mut PgConnection, now: DateTime<Utc>) -> Result<Vec<PgRow>, sqlx::Error> {
+        sqlx::query(APPEND_BATCH)
+            .bind(self.aggregate_ids)
+            .bind(self.aggregate_types)
+            .bind(self.command_ids)
+            .bind(self.expected)
+            .bind(self.follows)
+            .bind(self.group_numbers)
+            .bind(self.events_before)
+            .bind(self.event_counts)
+            .bind(self.group_events)
+            .bind(self.metadata)
+            .bind(self.keys)
+            .bind(self.fingerprints)
+            .bind(self.rejections)
+            .bind(self.expiries)
+            .bind(self.events.numbers)
+            .bind(self.events.places)
+            .bind(self.events.event_types)
+            .bind(self.events.schema_versions)
+            .bind(self.events.payloads)
+            .bind(self.events.checksums)
+            .bind(now)
+            .fetch_all(connection)
+            .await
+    }
+}
+
+/// The events, column by column.
+#[derive(Default)]
+struct Events<'a> {
+    /// The numbers of their appends.
+    numbers: Vec<i64>,
+    /// Their places within these.
+    places: Vec<i64>,
+    event_types: Vec<&'a str>,
+    schema_versions: Vec<i32>,
+    payloads: Vec<&'a str>,
+    checksums: Vec<i64>,
+}
+
+impl<'a> Events<'a> {
+    fn add(&mut self, number: u64, request: &'a Request<'a>) {
+        let checksums = request.append.checksums(&request.metadata);
+        for (place, (event, checksum)) in (1_u64..).zip(request.append.events.iter().zip(checksums)) {
+            self.numbers.push(to_column(number));
+            self.places.push(to_column(place));
+            self.event_types.push(event.event_type());
+            self.schema_versions.push(event.schema_version().cast_signed());
+            self.payloads.push(event.payload());
+            self.checksums.push(checksum.cast_signed());
+        }
+    }
+}
+
+/// A version, or a number below zero for an expectation that names none.
+fn expected(append: &Append) -> i64 {
+    match append.expected {
+        ExpectedVersion::Any => -1,
+        ExpectedVersion::Exists => -2,
+        ExpectedVersion::New => 0,
+        ExpectedVersion::Exact(version) => to_column(version),
+    }
+}
+
+fn rejection(receipt: &NewReceipt) -> Option<&str> {
+    match &receipt.outcome {
+        ReceiptOutcome::Accepted => None,
+        ReceiptOutcome::Rejected { rejection } => Some(rejection),
+    }
+}
+
+fn expiry(receipt: &NewReceipt, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    row::later(now, receipt.keep_for?)
+}

@@ -1,0 +1,147 @@
+//! Rows of the tables, as values of the port.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::{Row as _, ValueRef as _, postgres::PgRow};
+use uuid::Uuid;
+
+use super::classify::classify;
+use crate::store::{Error, EventRef, Fingerprint, Position, Receipt, ReceiptOutcome, from_column};
+
+/// What is wrong with a column.
+type Broken = &'static str;
+
+/// Shows an event of any statement that reads events: all give its columns first, and in this order.
+///
+/// Straight from the bytes the server sent, in its binary format.
+pub(super) fn event(row: &PgRow) -> Result<EventRef<'_>, Error> {
+    read_event(row).map_err(|broken| {
+        let name = match (uuid(row, 0), number::<8, u64>(row, 1)) {
+            (Ok(aggregate_id), Ok(sequence)) => format!("event {sequence} of aggregate {aggregate_id}"),
+            _ => "an event".to_owned(),
+        };
+        Error::corrupt(format!("{name} cannot be read: {broken}"))
+    })
+}
+
+fn read_event(row: &PgRow) -> Result<EventRef<'_>, Broken> {
+    Ok(EventRef {
+        aggregate_id: uuid(row, 0)?,
+        sequence: number::<8, _>(row, 1)?,
+        position: Position::new(number::<8, _>(row, 2)?),
+        command_id: uuid(row, 3)?,
+        checksum: number::<8, i64>(row, 4)?.cast_unsigned(),
+        recorded_at: from_micros(number::<8, _>(row, 5)?).ok_or("its time is out of range")?,
+        schema_version: number::<4, _>(row, 6)?,
+        aggregate_type: text(row, 7)?,
+        event_type: text(row, 8)?,
+        payload: text(row, 9)?,
+        metadata: text(row, 10)?,
+    })
+}
+
+/// The bytes of a column that is not null.
+fn bytes(row: &PgRow, index: usize) -> Result<&[u8], Broken> {
+    let value = row.try_get_raw(index).map_err(|_| "a column is missing")?;
+    value.as_bytes().map_err(|_| "a column is null")
+}
+
+fn uuid(row: &PgRow, index: usize) -> Result<Uuid, Broken> {
+    bytes(row, index)?.try_into().map(Uuid::from_bytes).map_err(|_| "an id is not 16 bytes")
+}
+
+fn text(row: &PgRow, index: usize) -> Result<&str, Broken> {
+    str::from_utf8(bytes(row, index)?).map_err(|_| "a text is not UTF-8")
+}
+
+/// A whole number of so many bytes, the highest first.
+fn number<const BYTES: usize, T: TryFrom<i64>>(row: &PgRow, index: usize) -> Result<T, Broken> {
+    let bytes: [u8; BYTES] = bytes(row, index)?.try_into().map_err(|_| "a number has another size")?;
+    let sign = if bytes[0] & 0x80 == 0 { 0 } else { -1_i64 };
+    let number = bytes.iter().fold(sign, |number, byte| number << 8 | i64::from(*byte));
+    T::try_from(number).map_err(|_| "a number is out of range")
+}
+
+/// Microseconds from 1970 to 2000, where PostgreSQL's time begins.
+const EPOCH_MICROS: i64 = 946_684_800_000_000;
+
+fn from_micros(since_2000: i64) -> Option<DateTime<Utc>> {
+    DateTime::from_timestamp_micros(since_2000.checked_add(EPOCH_MICROS)?)
+}
+
+/// The last time that PostgreSQL can hold, give or take a day.
+const LAST_TIME_MICROS: i64 = 9_223_000_000_000_000_000;
+
+/// Adds a time to another; `None` is never, where no calendar can hold the sum.
+pub(super) fn later(now: DateTime<Utc>, by: std::time::Duration) -> Option<DateTime<Utc>> {
+    let time = now.checked_add_signed(TimeDelta::from_std(by).ok()?)?;
+    (time.timestamp_micros() < LAST_TIME_MICROS).then_some(time)
+}
+
+/// Reads the receipt's columns, which bear the same names in every statement that has them.
+pub(super) fn receipt(row: &PgRow) -> Result<Option<Receipt>, Error> {
+    let Some(command_id) = named::<Option<Uuid>>(row, "command_id")? else {
+        return Ok(None);
+    };
+    let fingerprint: &[u8] = named(row, "fingerprint")?;
+    let fingerprint = fingerprint.try_into().map_err(|_| Error::corrupt("a stored fingerprint is not 32 bytes"))?;
+    let outcome = match (named::<&str>(row, "outcome")?, json(row, "rejection")?) {
+        ("accepted", None) => ReceiptOutcome::Accepted,
+        ("rejected", Some(rejection)) => ReceiptOutcome::Rejected { rejection: rejection.into() },
+        (outcome, _) => {
+            return Err(Error::corrupt(format!("a receipt is {outcome:?}, but its rejection does not fit")));
+        }
+    };
+    Ok(Some(Receipt {
+        command_id,
+        fingerprint: Fingerprint::from_bytes(fingerprint),
+        outcome,
+        first_sequence: from_column(named(row, "first_sequence")?)?,
+        last_sequence: from_column(named(row, "last_sequence")?)?,
+        position: position(named(row, "position")?)?,
+        recorded_at: time(row, "recorded_at")?.ok_or_else(|| Error::corrupt("a receipt has no time"))?,
+        expires_at: time(row, "expires_at")?,
+    }))
+}
+
+/// Reads JSON as it stands, which the driver gives to none but its own parser.
+fn json<'r>(row: &'r PgRow, name: &str) -> Result<Option<&'r str>, Error> {
+    let value = row.try_get_raw(name).map_err(classify)?;
+    if value.is_null() {
+        return Ok(None);
+    }
+    value.as_str().map(Some).map_err(|source| Error::codec(format!("the column {name} is not text"), Unread(source)))
+}
+
+fn time(row: &PgRow, name: &str) -> Result<Option<DateTime<Utc>>, Error> {
+    let value = row.try_get_raw(name).map_err(classify)?;
+    if value.is_null() {
+        return Ok(None);
+    }
+    let since_2000 = value.as_bytes().ok().and_then(|bytes| bytes.try_into().ok()).map(i64::from_be_bytes);
+    let time = since_2000.and_then(from_micros);
+    time.map(Some).ok_or_else(|| Error::corrupt(format!("the stored time {name} is out of range")))
+}
+
+/// What the driver said of a column.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+struct Unread(sqlx::error::BoxDynError);
+
+/// Reads a position that may be absent.
+pub(super) fn position(column: Option<i64>) -> Result<Option<Position>, Error> {
+    column.map(|number| from_column(number).map(Position::new)).transpose()
+}
+
+pub(super) fn column<'r, T>(row: &'r PgRow, index: usize) -> Result<T, Error>
+where
+    T: sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
+{
+    row.try_get(index).map_err(classify)
+}
+
+pub(super) fn named<'r, T>(row: &'r PgRow, name: &str) -> Result<T, Error>
+where
+    T: sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
+{
+    row.try_get(name).map_err(classify)
+}

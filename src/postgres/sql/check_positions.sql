@@ -1,0 +1,7 @@
+-- Reads what has to hold of the positions: one at a time from the sequence, and none beyond what was drawn.
+SELECT sequence.seqcache AS cache, sequence.seqincrement AS increment,
+       (SELECT last_value - (NOT is_called)::int FROM annals_positions) AS last_position,
+       (SELECT max(position) FROM annals_events) AS last_event,
+       current_setting('default_transaction_isolation') AS isolation
+FROM pg_sequence AS sequence
+WHERE sequence.seqrelid = 'annals_positions'::regclass

@@ -1,0 +1,108 @@
+//! A transaction of the store that also takes the application's own SQL.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use sqlx::{PgConnection, Postgres};
+use tokio::runtime::Handle;
+
+use super::{
+    append::{self, Patience},
+    backend::{PostgresBackend, SYSTEM},
+    classify::{classify, classify_commit},
+    read,
+    statement::CHECK_TRANSACTION,
+};
+use crate::store::{
+    Append, Appended, Error, Fault, HeldTransaction, Limits, StreamQuery, StreamRead, Visit, Work, telemetry,
+};
+
+/// Holds an open transaction on a PostgreSQL database, with a connection of its own.
+///
+/// From its first append on it holds readers of the log back, at what was there before: keep it short.
+pub struct PostgresWork {
+    transaction: HeldTransaction<Postgres>,
+    has_failed: bool,
+    now: DateTime<Utc>,
+    limits: Limits,
+    /// Events written so far; they count once they are committed.
+    events: u64,
+}
+
+impl PostgresWork {
+    pub(super) async fn begin(backend: &PostgresBackend) -> Result<Self, Error> {
+        let runtime = Handle::try_current().map_err(Error::unavailable)?;
+        // An append has to see what others commit while it waits for them.
+        let begun = backend.works.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE").await;
+        let transaction = HeldTransaction::new(begun.map_err(classify)?, runtime);
+        Ok(Self { transaction, has_failed: false, now: backend.now(), limits: backend.limits, events: 0 })
+    }
+
+    async fn write(&mut self, append: &Append) -> Result<Appended, Error> {
+        if self.has_failed {
+            return Err(failed_before());
+        }
+        let batch = std::slice::from_ref(append);
+        let answer = match append::write(self.transaction.connection(), batch, self.now, Patience::None).await {
+            Ok(mut answers) => answers.pop().unwrap_or(Err(Error::OutcomeUnknown { source: None })),
+            Err(error) => {
+                self.has_failed = true;
+                Err(error)
+            }
+        };
+        if matches!(&answer, Ok(appended) if !appended.replayed) {
+            self.events += append.events.len() as u64;
+        }
+        answer
+    }
+
+    async fn commit_checked(&mut self) -> Result<(), Error> {
+        if self.has_failed {
+            return Err(failed_before());
+        }
+        sqlx::query(CHECK_TRANSACTION).execute(self.transaction.connection()).await.map_err(|error| {
+            match error.as_database_error().and_then(|error| error.code()).as_deref() {
+                Some("25P02") => failed_before(),
+                _ => classify(error),
+            }
+        })?;
+        self.transaction.commit().await.map_err(classify_commit)
+    }
+}
+
+fn failed_before() -> Error {
+    let detail = "the transaction has failed before, nothing of it was written".to_owned();
+    Error::Backend { fault: Fault::Other, detail: Some(detail), source: None }
+}
+
+#[async_trait]
+impl Work for PostgresWork {
+    type Connection = PgConnection;
+
+    async fn append(&mut self, append: &Append) -> Result<Appended, Error> {
+        self.limits.check(append)?;
+        telemetry::operation(SYSTEM, "append", self.write(append)).await
+    }
+
+    async fn read_stream(&mut self, query: &StreamQuery, visit: Visit<'_>) -> Result<StreamRead, Error> {
+        let read = read::stream(self.transaction.connection(), query, self.now, visit);
+        telemetry::operation(SYSTEM, "read_stream", read).await
+    }
+
+    fn connection(&mut self) -> &mut PgConnection {
+        self.transaction.connection()
+    }
+
+    async fn commit(mut self) -> Result<(), Error> {
+        telemetry::operation(SYSTEM, "commit", self.commit_checked()).await?;
+        telemetry::events_appended(self.events);
+        Ok(())
+    }
+}
+
+impl fmt::Debug for PostgresWork {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresWork").finish_non_exhaustive()
+    }
+}
