@@ -12,6 +12,11 @@ mod migrations;
 mod model;
 mod order_example;
 mod pinned;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "postgres")]
+#[path = "../postgres_server/mod.rs"]
+mod postgres_server;
 mod queue;
 mod scenario;
 mod snapshots;

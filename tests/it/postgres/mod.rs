@@ -1,0 +1,3 @@
+//! What is asked of PostgreSQL alone.
+
+mod server;
