@@ -1,6 +1,9 @@
 //! The append: what holds is written with one statement, and what did not make it is looked at before it is answered.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
 
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, postgres::PgRow};
@@ -142,17 +145,20 @@ impl Settling<'_> {
     }
 
     async fn answer_from_standings(&mut self, connection: &mut PgConnection, places: &[usize]) -> Result<(), Error> {
+        let mut waiting = HashSet::new();
         for (at, standing) in standings(connection, self.requests, places, self.now).await? {
             let request = &self.requests[at];
             let append = request.append;
+            let is_behind_another = waiting.contains(&append.aggregate_id);
             self.answers[at] = if let (Some(receipt), Some(new)) = (standing.receipt, &request.receipt) {
                 Some(Appended::replay(receipt, &new.fingerprint, append.aggregate()))
             } else if standing.earlier_command_id == Some(append.command_id) && !append.events.is_empty() {
                 Some(compare_attempt(connection, request).await?)
-            } else if let Some(refusal) = standing.head.refusal(append) {
+            } else if let Some(refusal) = standing.head.refusal(append).filter(|_| !is_behind_another) {
                 Some(Err(refusal))
             } else {
-                // Its turn has come: it goes with the next statement.
+                // Its turn has come, or that of one before it: it goes with the next statement, or is looked at again.
+                waiting.insert(append.aggregate_id);
                 if standing.has_expired {
                     delete_expired(connection, request, self.now).await?;
                 }
@@ -211,7 +217,9 @@ async fn standings(
         let at = number.ok().and_then(|number| places.get(number));
         Ok((*at.ok_or_else(|| Error::corrupt("an append's standing was not asked for"))?, Standing::of(row)?))
     };
-    rows.iter().map(standing).collect()
+    let mut standings = rows.iter().map(standing).collect::<Result<Vec<_>, Error>>()?;
+    standings.sort_unstable_by_key(|(at, _)| *at);
+    Ok(standings)
 }
 
 /// Compares an append with what its command id has written: the same events, or another request.

@@ -17,7 +17,7 @@ use super::{
     options::{PostgresOptions, Role},
     page,
     pool::{self, Connections},
-    read, snapshot,
+    read, row, snapshot,
 };
 use crate::store::{
     Append, Appended, Backend, Clock, Concurrency, Error, IdempotencyKey, Limits, LoadQuery, LoadVisitor, LogQuery,
@@ -63,7 +63,7 @@ impl PostgresBackend {
     }
 
     pub(super) fn now(&self) -> DateTime<Utc> {
-        self.clock.now_in_micros()
+        row::within_calendar(self.clock.now_in_micros())
     }
 
     pub(super) async fn close(&self) {

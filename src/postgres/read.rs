@@ -99,7 +99,7 @@ async fn version_until(
 ) -> Result<Option<u64>, Error> {
     let row = sqlx::query(READ_VERSION_UNTIL)
         .bind(aggregate_id)
-        .bind(until)
+        .bind(row::within_calendar(until))
         .fetch_optional(connection)
         .await
         .map_err(classify)?;

@@ -1,5 +1,7 @@
 //! Rows of the tables, as values of the port.
 
+use std::ops::RangeInclusive;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{Row as _, ValueRef as _, postgres::PgRow};
 use uuid::Uuid;
@@ -68,13 +70,19 @@ fn from_micros(since_2000: i64) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp_micros(since_2000.checked_add(EPOCH_MICROS)?)
 }
 
-/// The last time that PostgreSQL can hold, give or take a day.
-const LAST_TIME_MICROS: i64 = 9_223_000_000_000_000_000;
+/// The first and the last time that PostgreSQL can hold, give or take some years: 4713 B. C. and 294,276.
+const TIMES_MICROS: RangeInclusive<i64> = -210_800_000_000_000_000..=9_223_000_000_000_000_000;
+
+/// The nearest time that PostgreSQL can hold.
+pub(super) fn within_calendar(time: DateTime<Utc>) -> DateTime<Utc> {
+    let micros = time.timestamp_micros().clamp(*TIMES_MICROS.start(), *TIMES_MICROS.end());
+    DateTime::from_timestamp_micros(micros).unwrap_or(time)
+}
 
 /// Adds a time to another; `None` is never, where no calendar can hold the sum.
 pub(super) fn later(now: DateTime<Utc>, by: std::time::Duration) -> Option<DateTime<Utc>> {
     let time = now.checked_add_signed(TimeDelta::from_std(by).ok()?)?;
-    (time.timestamp_micros() < LAST_TIME_MICROS).then_some(time)
+    TIMES_MICROS.contains(&time.timestamp_micros()).then_some(time)
 }
 
 /// Reads the receipt's columns, which bear the same names in every statement that has them.

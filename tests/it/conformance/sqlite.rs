@@ -61,54 +61,54 @@ impl Fixture for InMemory {
     }
 }
 
-async fn in_memory(clock: Arc<dyn Clock>) -> InMemory {
+async fn open_in_memory(clock: Arc<dyn Clock>) -> InMemory {
     InMemory(
         SqliteStore::options().shared_clock(clock).open_in_memory().await.unwrap(),
         Capabilities::all().without_restart(),
     )
 }
 
-async fn without_shared_commits(clock: Arc<dyn Clock>) -> InMemory {
+async fn open_without_shared_commits(clock: Arc<dyn Clock>) -> InMemory {
     let limits = Limits { commit_appends: 1, ..Limits::default() };
     let options = SqliteStore::options().shared_clock(clock).limits(limits);
     InMemory(options.open_in_memory().await.unwrap(), Capabilities::all().without_restart())
 }
 
-async fn cached(clock: Arc<dyn Clock>) -> InMemory {
-    let InMemory(store, capabilities) = in_memory(clock).await;
+async fn open_cached(clock: Arc<dyn Clock>) -> InMemory {
+    let InMemory(store, capabilities) = open_in_memory(clock).await;
     InMemory(store, capabilities.cached(100))
 }
 
-async fn with_snapshots(clock: Arc<dyn Clock>) -> InMemory {
-    let InMemory(store, capabilities) = in_memory(clock).await;
+async fn open_with_snapshots(clock: Arc<dyn Clock>) -> InMemory {
+    let InMemory(store, capabilities) = open_in_memory(clock).await;
     InMemory(store, capabilities.snapshot_every(1))
 }
 
-async fn cached_with_snapshots(clock: Arc<dyn Clock>) -> InMemory {
-    let InMemory(store, capabilities) = in_memory(clock).await;
+async fn open_cached_with_snapshots(clock: Arc<dyn Clock>) -> InMemory {
+    let InMemory(store, capabilities) = open_in_memory(clock).await;
     InMemory(store, capabilities.cached(1).snapshot_every(2))
 }
 
-mod sqlite_in_a_file {
+mod in_a_file {
     annals::conformance!(super::in_file);
 }
 
-mod sqlite_in_memory {
-    annals::conformance!(super::in_memory);
+mod in_memory {
+    annals::conformance!(super::open_in_memory);
 }
 
-mod sqlite_without_shared_commits {
-    annals::conformance!(super::without_shared_commits);
+mod without_shared_commits {
+    annals::conformance!(super::open_without_shared_commits);
 }
 
-mod sqlite_cached {
-    annals::conformance!(super::cached);
+mod cached {
+    annals::conformance!(super::open_cached);
 }
 
-mod sqlite_with_snapshots {
-    annals::conformance!(super::with_snapshots);
+mod with_snapshots {
+    annals::conformance!(super::open_with_snapshots);
 }
 
-mod sqlite_cached_with_snapshots {
-    annals::conformance!(super::cached_with_snapshots);
+mod cached_with_snapshots {
+    annals::conformance!(super::open_cached_with_snapshots);
 }
