@@ -145,3 +145,28 @@ fn random_histories_with_faults_end_as_without_them() {
     });
     assert!(faults.into_inner() > u64::from(count.into_inner() > 10), "no fault was injected");
 }
+
+#[cfg(feature = "postgres")]
+#[test]
+fn random_histories_on_postgres_are_answered_as_promised() {
+    let runtime = runtime();
+    let clock = Arc::new(ManualClock::new(start()));
+    let (_database, store) = runtime.block_on(async {
+        let database = crate::postgres_server::Database::create().await;
+        let options = annals::PostgresStore::options().shared_clock(shared(&clock));
+        let store = options.connect(database.url()).await.unwrap();
+        (database, store)
+    });
+    let count = AtomicU64::new(0);
+    for_histories(300, &history::history(1..16), |steps| {
+        let way = usize::try_from(count.fetch_add(1, Ordering::Relaxed)).unwrap() % 3;
+        let tallies = repositories(&store)[way].clone();
+        runtime.block_on(async {
+            let mut bench = Bench::new(&store, tallies, &clock, Flow::Calm).await.learning_positions();
+            for step in &steps {
+                bench.take(step).await;
+            }
+            bench.compare_all().await;
+        });
+    });
+}

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use annals::{Append, Appended, ExpectedVersion, Fingerprint, NewEvent, Position, ReceiptOutcome};
+use annals::{Append, Appended, ExpectedVersion, Fingerprint, NewEvent, Position, ReceiptOutcome, RecordedEvent};
 use chrono::{DateTime, Duration, Utc};
 use uuid::Uuid;
 
@@ -79,6 +79,32 @@ impl Reference {
         let by =
             |event: &Written| serde_json::from_str::<serde_json::Value>(event.event.payload()).unwrap()["by"].as_u64();
         self.stream(aggregate_id).map(|event| by(event).unwrap()).sum()
+    }
+
+    /// Takes the positions that the database has given, which rise within an aggregate.
+    pub fn learn_positions(&mut self, stream: &[RecordedEvent]) {
+        assert!(stream.is_sorted_by(|one, next| one.position() < next.position()), "{stream:?}");
+        for stored in stream {
+            let is_it = |event: &&mut Written| {
+                (event.aggregate_id, event.sequence) == (stored.aggregate_id(), stored.sequence())
+            };
+            self.log.iter_mut().find(is_it).unwrap().position = stored.position().get();
+        }
+        let mut receipts = std::mem::take(&mut self.receipts);
+        for ((aggregate_id, _), kept) in &mut receipts {
+            self.place(*aggregate_id, &mut kept.answer);
+        }
+        self.receipts = receipts;
+    }
+
+    pub fn position(&self, aggregate_id: Uuid, version: u64) -> Option<Position> {
+        let last = self.stream(aggregate_id).find(|event| event.sequence == version);
+        last.map(|event| Position::new(event.position))
+    }
+
+    /// Sets the position of an answer to what is known now.
+    pub fn place(&self, aggregate_id: Uuid, answer: &mut Appended) {
+        answer.position = answer.position.and_then(|_| self.position(aggregate_id, answer.version));
     }
 
     /// The receipt under a key, unless it has expired.

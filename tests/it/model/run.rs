@@ -33,6 +33,8 @@ pub struct Bench<S> {
     aggregates: [Uuid; 3],
     sent: Vec<Append>,
     base: Position,
+    /// Where positions are the database's own affair: they are learned from it, and then must not change.
+    learns_positions: bool,
 }
 
 /// How a command ended: first sequence, version, position, the sum it was rejected at, and whether it was replayed.
@@ -66,6 +68,20 @@ impl<S: EventStore + Clone + 'static> Bench<S> {
             aggregates: [(); 3].map(|()| Uuid::now_v7()),
             sent: Vec::new(),
             base,
+            learns_positions: false,
+        }
+    }
+
+    /// For a database in which the appends of a batch take their positions in an order of its own.
+    pub fn learning_positions(mut self) -> Self {
+        self.learns_positions = true;
+        self
+    }
+
+    async fn learn_positions(&mut self) {
+        for id in self.aggregates.into_iter().filter(|_| self.learns_positions) {
+            let whole = StreamQuery::of(id);
+            self.reference.learn_positions(&patient(|| self.store.collect_stream(&whole)).await);
         }
     }
 
@@ -117,8 +133,12 @@ impl<S: EventStore + Clone + 'static> Bench<S> {
             }
         };
         assert_eq!(answers.len(), batch.len());
-        for (append, answer) in batch.iter().zip(answers) {
-            let promised = self.reference.append(append);
+        let promised: Vec<_> = batch.iter().map(|append| self.reference.append(append)).collect();
+        self.learn_positions().await;
+        for ((append, answer), mut promised) in batch.iter().zip(answers).zip(promised) {
+            if let Ok(promised) = &mut promised {
+                self.reference.place(append.aggregate_id, promised);
+            }
             self.compare_answer(&promised, &answer.map_err(|error| refusal_of(&error)), append);
         }
     }
@@ -202,6 +222,10 @@ impl<S: EventStore + Clone + 'static> Bench<S> {
         };
         let before = self.reference.log.len();
         let promised = self.promised(command, &decided, uuid, expected);
+        self.learn_positions().await;
+        let promised = promised.map(|(first, version, position, sum, replayed)| {
+            (first, version, position.and_then(|_| self.reference.position(uuid, version)), sum, replayed)
+        });
         let mut found = found;
         if let (Flow::Rough, Ok(found), Ok(promised)) = (self.flow, &mut found, &promised) {
             found.4 = promised.4;
@@ -308,7 +332,9 @@ impl<S: EventStore + Clone + 'static> Bench<S> {
     pub async fn compare_all(&self) {
         let since = LogQuery::all().after(self.base);
         let log = patient(|| self.store.collect_log(&since)).await;
-        compare_events(&log, &self.reference.log.iter().collect::<Vec<_>>());
+        let mut promised: Vec<_> = self.reference.log.iter().collect();
+        promised.sort_by_key(|event| event.position);
+        compare_events(&log, &promised);
         for ((aggregate_id, name), kept) in &self.reference.receipts {
             let Key::Client(name) = name else { continue };
             self.compare_receipt(*aggregate_id, name, kept).await;
