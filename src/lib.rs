@@ -27,7 +27,7 @@ pub use crate::{
     domain::{Aggregate, EventError, Id, Upcasters},
     store::{
         AggregateName, Append, Appended, Clock, Error, EventRef, EventStore, EventStoreExt, ExpectedVersion, Fault,
-        Fingerprint, IdempotencyKey, Limits, LogQuery, LogRead, ManualClock, Metadata, NewEvent, Position, Receipt,
-        ReceiptOutcome, RecordedEvent, Selection, StreamQuery, StreamRead, SystemClock, Transactional, Work,
+        Fingerprint, IdempotencyKey, Limits, LogQuery, LogRead, ManualClock, Metadata, NewEvent, Polling, Position,
+        Receipt, ReceiptOutcome, RecordedEvent, Selection, StreamQuery, StreamRead, SystemClock, Transactional, Work,
     },
 };

@@ -5,7 +5,7 @@ use std::{fmt, path::Path, str::FromStr, sync::Arc, time::Duration};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 
 use super::{SqliteStore, classify::classify};
-use crate::store::{Clock, Error, Limits, SystemClock};
+use crate::store::{Clock, Error, Limits, Polling, SystemClock};
 
 /// Says when a commit counts as written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -34,6 +34,7 @@ pub struct SqliteOptions {
     pub(super) synchronous: Synchronous,
     pub(super) busy_timeout: Duration,
     pub(super) limits: Limits,
+    pub(super) polling: Polling,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) pragmas: Vec<(String, String)>,
 }
@@ -47,6 +48,7 @@ impl fmt::Debug for SqliteOptions {
             .field("synchronous", &self.synchronous)
             .field("busy_timeout", &self.busy_timeout)
             .field("limits", &self.limits)
+            .field("polling", &self.polling)
             .field("pragmas", &pragmas)
             .finish_non_exhaustive()
     }
@@ -59,6 +61,7 @@ impl Default for SqliteOptions {
             synchronous: Synchronous::Full,
             busy_timeout: Duration::from_secs(5),
             limits: Limits::default(),
+            polling: Polling::default(),
             clock: Arc::new(SystemClock),
             pragmas: Vec::new(),
         }
@@ -98,6 +101,15 @@ impl SqliteOptions {
     #[must_use]
     pub const fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// Sets how often to look for events of other processes while somebody waits for them.
+    ///
+    /// See [`Polling`] for the default.
+    #[must_use]
+    pub const fn polling(mut self, polling: Polling) -> Self {
+        self.polling = polling;
         self
     }
 

@@ -95,7 +95,7 @@ impl SqliteStore {
                 SqliteBackend::new(writer, readers, &options)
             }
         };
-        Ok(Self { front: Arc::new(Front::new(backend, options.limits)) })
+        Ok(Self { front: Arc::new(Front::new(backend, options.limits).polling(options.polling)) })
     }
 
     /// Closes all connections, after what is under way has ended.
@@ -129,7 +129,7 @@ impl Transactional for SqliteStore {
     type Work = SqliteWork;
 
     async fn begin(&self) -> Result<SqliteWork, Error> {
-        SqliteWork::begin(self.front.backend()).await
+        SqliteWork::begin(Arc::clone(&self.front)).await
     }
 }
 

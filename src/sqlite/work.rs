@@ -1,6 +1,6 @@
 //! A transaction of the store that also takes the application's own SQL.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use sqlx::{Sqlite, SqliteConnection};
@@ -13,12 +13,15 @@ use super::{
     read,
     transaction::{self, Watch},
 };
-use crate::store::{Append, Appended, Error, HeldTransaction, Limits, StreamQuery, StreamRead, Visit, Work, telemetry};
+use crate::store::{
+    Append, Appended, Error, Front, HeldTransaction, Limits, StreamQuery, StreamRead, Visit, Work, telemetry,
+};
 
 /// Holds an open transaction on a SQLite database.
 ///
 /// The database's one writer with it.
 pub struct SqliteWork {
+    front: Arc<Front<SqliteBackend>>,
     transaction: HeldTransaction<Sqlite>,
     watch: Watch,
     writer: Writer,
@@ -28,11 +31,12 @@ pub struct SqliteWork {
 }
 
 impl SqliteWork {
-    pub(super) async fn begin(backend: &SqliteBackend) -> Result<Self, Error> {
+    pub(super) async fn begin(front: Arc<Front<SqliteBackend>>) -> Result<Self, Error> {
         let runtime = Handle::try_current().map_err(Error::unavailable)?;
+        let backend = front.backend();
         let transaction = HeldTransaction::new(transaction::begin(&backend.writer).await?, runtime);
         let (writer, limits) = (backend.append_writer(), backend.limits);
-        Ok(Self { transaction, watch: Watch::default(), writer, limits, events: 0 })
+        Ok(Self { front, transaction, watch: Watch::default(), writer, limits, events: 0 })
     }
 
     async fn write(&mut self, append: &Append) -> Result<Appended, Error> {
@@ -76,7 +80,12 @@ impl Work for SqliteWork {
     }
 
     async fn commit(mut self) -> Result<(), Error> {
-        telemetry::operation(SYSTEM, "commit", self.commit_checked()).await?;
+        let committed = telemetry::operation(SYSTEM, "commit", self.commit_checked()).await;
+        if self.events > 0 {
+            // Also where the reply was lost: the events may be there.
+            self.front.committed();
+        }
+        committed?;
         telemetry::events_appended(self.events);
         Ok(())
     }

@@ -29,6 +29,7 @@ pub(crate) mod telemetry;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod transaction;
 mod version;
+mod watch;
 mod work;
 
 pub use append::{Append, Appended, KeyRequest};
@@ -56,4 +57,5 @@ pub(crate) use transaction::HeldTransaction;
 pub use version::{ExpectedVersion, Position};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use version::{from_column, to_column};
+pub use watch::Polling;
 pub use work::{Transactional, Work};

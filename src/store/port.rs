@@ -72,6 +72,16 @@ pub trait EventStore: fmt::Debug + Send + Sync {
     ///
     /// A failed read.
     async fn head(&self) -> Result<Position, Error>;
+
+    /// Waits until a reader of the log may see an event after this position, and gives the head.
+    ///
+    /// However many wait, the database is asked for all of them at once. Whoever stops waiting just drops it.
+    ///
+    /// # Errors
+    ///
+    /// A failed read: wait again, after a while where it [`is_retryable`](Error::is_retryable). The position reached is
+    /// the caller's: nothing is missed.
+    async fn wait_for(&self, after: Position) -> Result<Position, Error>;
 }
 
 /// Adds what callers write on top of an [`EventStore`].
@@ -197,6 +207,15 @@ pub trait Backend: fmt::Debug + Send + Sync {
     ///
     /// As there.
     async fn head(&self) -> Result<Position, Error>;
+
+    /// Waits until the database tells that events were committed, by whatever process.
+    ///
+    /// Called only while somebody waits for events, and called again after it has returned. It may be dropped half-way,
+    /// may return for nothing, and may miss what is committed while nobody calls: it makes waiting short, polling makes
+    /// it sure. One that has just begun to listen should return once. Default: never returns.
+    async fn noticed(&self) {
+        std::future::pending().await
+    }
 }
 
 /// Implements [`EventStore`] by handing every call on to the store inside.
@@ -252,6 +271,13 @@ macro_rules! forward_event_store {
 
             async fn head(&$self) -> Result<$crate::store::Position, $crate::store::Error> {
                 $inner.head().await
+            }
+
+            async fn wait_for(
+                &$self,
+                after: $crate::store::Position,
+            ) -> Result<$crate::store::Position, $crate::store::Error> {
+                $inner.wait_for(after).await
             }
         }
     };

@@ -383,6 +383,11 @@ impl<S: EventStore> EventStore for Faulty<S> {
         self.reach()?;
         self.store.head().await
     }
+
+    async fn wait_for(&self, after: Position) -> Result<Position, Error> {
+        self.reach()?;
+        self.store.wait_for(after).await
+    }
 }
 
 impl Shared {

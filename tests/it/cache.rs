@@ -239,6 +239,10 @@ impl EventStore for ContendsOnce {
     async fn head(&self) -> Result<Position, Error> {
         self.store.head().await
     }
+
+    async fn wait_for(&self, after: Position) -> Result<Position, Error> {
+        self.store.wait_for(after).await
+    }
 }
 
 #[tokio::test]

@@ -193,4 +193,8 @@ impl EventStore for Eventful {
     async fn head(&self) -> Result<Position, Error> {
         self.store.head().await
     }
+
+    async fn wait_for(&self, after: Position) -> Result<Position, Error> {
+        self.store.wait_for(after).await
+    }
 }
