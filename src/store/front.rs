@@ -148,7 +148,7 @@ impl<B: Backend + 'static> EventStore for Front<B> {
             Road::Loaded(read) => read,
             Road::ByItself(_alone) => self.backend.read_stream(query, visit).await?,
         };
-        under_way.map(LoadUnderWay::answered);
+        under_way.into_iter().for_each(LoadUnderWay::answered);
         Ok(read)
     }
 
@@ -158,7 +158,7 @@ impl<B: Backend + 'static> EventStore for Front<B> {
             Road::Loaded(read) => read,
             Road::ByItself(_alone) => self.backend.load(query, visitor).await?,
         };
-        under_way.map(LoadUnderWay::answered);
+        under_way.into_iter().for_each(LoadUnderWay::answered);
         Ok(read)
     }
 

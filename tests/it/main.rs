@@ -25,4 +25,5 @@ mod statements;
 mod stored_names;
 #[cfg(all(feature = "tracing", feature = "metrics"))]
 mod telemetry;
+mod watch;
 mod work;

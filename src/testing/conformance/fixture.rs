@@ -28,6 +28,13 @@ pub trait Fixture: Send + Sync {
     ///
     /// Called only where [`Capabilities`] promises it; [`store`](Self::store) then gives the new one.
     async fn reopen(&mut self);
+
+    /// Opens the same database once more, as another process would.
+    ///
+    /// Default: `None`, there is one handle; cases that need two are not run, and say so.
+    async fn another(&self) -> Option<Arc<dyn EventStore>> {
+        None
+    }
 }
 
 /// Says what a store can do, beyond what every store must.
@@ -146,6 +153,6 @@ pub(super) async fn with_restart(factory: &dyn Factory, case: &str) -> Option<Bo
 }
 
 /// Past the test harness, which keeps what a passing test prints to itself.
-fn not_run(case: &str, reason: &str) {
+pub(super) fn not_run(case: &str, reason: &str) {
     let _ = writeln!(io::stderr(), "conformance case {case} NOT RUN: as declared, {reason}");
 }

@@ -63,6 +63,7 @@ mod receipts;
 mod replay;
 mod sample;
 mod tally;
+mod wait;
 
 pub use append::*;
 pub use batch::*;
@@ -76,6 +77,7 @@ pub use log::*;
 pub use read::*;
 pub use receipts::*;
 pub use replay::*;
+pub use wait::*;
 
 /// Makes the macro that makes a test of each case: the cases are listed once.
 macro_rules! tests_of {
@@ -176,6 +178,10 @@ tests_of! {
     store_p6_a_selection_chooses_by_aggregate_type_and_event_type
     store_p6_a_read_goes_on_where_the_last_one_ended
     store_p6_a_reader_among_writers_misses_nothing
+    store_p6_a_waiter_is_woken_by_an_append
+    store_p6_who_waits_for_what_is_there_does_not_wait
+    store_p6_a_waiter_is_woken_by_an_append_of_another_handle
+    store_p6_who_follows_the_log_by_waiting_misses_nothing
     store_102_texts_are_data
     store_102_natural_keys_are_data
     store_102_names_of_types_have_bounds

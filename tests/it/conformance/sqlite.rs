@@ -37,6 +37,10 @@ impl Fixture for InFile {
         self.store.close().await;
         self.store = Self::open(&self.folder, &self.clock).await;
     }
+
+    async fn another(&self) -> Option<Arc<dyn EventStore>> {
+        Some(Arc::new(Self::open(&self.folder, &self.clock).await))
+    }
 }
 
 async fn in_file(clock: Arc<dyn Clock>) -> InFile {
