@@ -93,6 +93,8 @@ struct Kept {
     options: PgConnectOptions,
     connection: PgConnection,
     run: i64,
+    /// What the names of all databases begin with that keepers in this database make.
+    prefix: String,
     /// How many databases were made.
     made: u64,
 }
@@ -100,36 +102,29 @@ struct Kept {
 impl Kept {
     async fn begin(options: PgConnectOptions) -> Result<Self, Error> {
         let run = random().cast_signed();
-        let connection = locked(&options, run).await?;
-        let mut kept = Self { options, connection, run, made: 0 };
+        let mut connection = locked(&options, run).await?;
+        let oid = "SELECT oid::bigint FROM pg_database WHERE datname = current_database()";
+        let oid: i64 = sqlx::query_scalar(oid).fetch_one(&mut connection).await?;
+        let mut kept = Self { options, connection, run, prefix: format!("annals_test_{oid:x}_"), made: 0 };
         kept.drop_left().await?;
         Ok(kept)
     }
 
     async fn create(&mut self) -> Result<String, Error> {
-        let prefix = self.prefix().await?;
         self.made += 1;
-        let name = format!("{prefix}{:016x}_{}", self.run, self.made);
+        let name = format!("{}{:016x}_{}", self.prefix, self.run, self.made);
         // The template that nobody can have changed, and so the same database on every server.
         let encoding = "TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'";
         self.execute(format!("CREATE DATABASE {name} {encoding}")).await?;
         Ok(name)
     }
 
-    /// What the names of all databases begin with that keepers in this database have made.
-    async fn prefix(&mut self) -> Result<String, Error> {
-        let oid = "SELECT oid::bigint FROM pg_database WHERE datname = current_database()";
-        let oid: i64 = sqlx::query_scalar(oid).fetch_one(&mut self.connection).await?;
-        Ok(format!("annals_test_{oid:x}_"))
-    }
-
     /// Drops the databases of runs that are over.
     async fn drop_left(&mut self) -> Result<(), Error> {
-        let prefix = self.prefix().await?;
         let names = "SELECT datname::text FROM pg_database WHERE starts_with(datname, $1) ORDER BY datname";
-        let names: Vec<String> = sqlx::query_scalar(names).bind(&prefix).fetch_all(&mut self.connection).await?;
+        let names: Vec<String> = sqlx::query_scalar(names).bind(&self.prefix).fetch_all(&mut self.connection).await?;
         for name in names.iter().take(LEFT_DATABASES) {
-            let Some(run) = run_of(name, &prefix) else { continue };
+            let Some(run) = run_of(name, &self.prefix) else { continue };
             let lock = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)").bind(run);
             if run == self.run || !lock.fetch_one(&mut self.connection).await? {
                 continue;

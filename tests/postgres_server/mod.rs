@@ -14,7 +14,7 @@
 pub mod account;
 pub mod binaries;
 mod database;
-mod keeper;
+pub mod keeper;
 mod server;
 pub mod supervisor;
 pub mod url;
