@@ -4,6 +4,9 @@
 #   scripts/test.sh                     everything
 #   scripts/test.sh --test it model     arguments go to `cargo test`
 #
+# One PostgreSQL server is started for the whole run, from ANNALS_TEST_PG_BIN, the newest of /usr/lib/postgresql/*/bin or
+# PATH, on a unix socket in a temporary directory. DATABASE_URL=postgres://... names a server that is there instead.
+#
 # ANNALS_CAMPAIGN scales the kill, fault and property campaigns (default 1: all of them within a few minutes).
 # ANNALS_RETAIL_WEEK names the file of real orders, if you have it: its known totals are then checked as well.
 set -euo pipefail
@@ -11,18 +14,90 @@ cd "$(dirname "$0")/.."
 
 has() { command -v "$1" >/dev/null 2>&1; }
 
-# Installs a Debian package where that is possible without asking anybody.
-install() {
+# How to become root without asking anybody: as root with nothing, else with sudo.
+become_root=()
+may_install() {
     has apt-get || return 1
-    local run=()
-    if [ "$(id -u)" -ne 0 ]; then
-        has sudo && sudo -n true 2>/dev/null || return 1
-        run=(sudo -n)
-    fi
-    "${run[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$1" >/dev/null 2>&1 ||
-        { "${run[@]}" apt-get update >/dev/null 2>&1 &&
-            "${run[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$1" >/dev/null 2>&1; }
+    [ "$(id -u)" -ne 0 ] || return 0
+    has sudo && sudo -n true 2>/dev/null && become_root=(sudo -n)
 }
+
+# Installs a Debian package where that is possible.
+install() {
+    may_install || return 1
+    local get=("${become_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get)
+    "${get[@]}" install -y --no-install-recommends "$1" >/dev/null 2>&1 ||
+        { "${get[@]}" update >/dev/null 2>&1 &&
+            "${get[@]}" install -y --no-install-recommends "$1" >/dev/null 2>&1; }
+}
+
+# The package makes a cluster and starts it, unless it is told not to: nobody asked for a server that stays.
+install_postgres() {
+    may_install || return 1
+    local folder=/etc/postgresql-common/createcluster.d installed=0
+    local told="$folder/annals-test.conf"
+    "${become_root[@]}" mkdir -p "$folder" &&
+        echo "create_main_cluster = false" | "${become_root[@]}" tee "$told" >/dev/null || return 1
+    install postgresql || installed=$?
+    "${become_root[@]}" rm -f "$told"
+    return "$installed"
+}
+
+# Prints the folder of the server's programs, found as tests/postgres_server finds it.
+find_postgres() {
+    local folder
+    if [ -n "${ANNALS_TEST_PG_BIN+named}" ]; then
+        [ -f "$ANNALS_TEST_PG_BIN/initdb" ] && [ -f "$ANNALS_TEST_PG_BIN/postgres" ] && realpath "$ANNALS_TEST_PG_BIN"
+        return
+    fi
+    while IFS= read -r folder; do
+        if [ -f "$folder/initdb" ] && [ -f "$folder/postgres" ]; then
+            printf '%s\n' "$folder"
+            return
+        fi
+    done < <(
+        printf '%s\n' /usr/lib/postgresql/*/bin | sort -rV
+        tr ':' '\n' <<<"$PATH"
+    )
+    return 1
+}
+
+# The run's PostgreSQL server: the shell that holds it, what it is told by, and what it answers by.
+holder='' words='' answers=''
+
+# Starts a server in a temporary directory and exports its URL. It ends with this script, however that ends: what holds
+# it stops it at the end of its input.
+start_postgres() { # BIN
+    local account=() place="${TMPDIR:-/tmp}" user said folder=''
+    # A socket's path is short, and its folder stands in a URL.
+    [[ "$place" =~ ^/[A-Za-z0-9/._-]{0,64}$ ]] || place=/tmp
+    # PostgreSQL refuses to run as root; another user may not get to root's own temporary folder.
+    if [ "$(id -u)" -eq 0 ]; then
+        place=/tmp user=nobody
+        ! id postgres >/dev/null 2>&1 || user=postgres
+        account=(setpriv "--reuid=$(id -u "$user")" "--regid=$(id -g "$user")" --clear-groups)
+    fi
+    coproc HOLDER {
+        unset "${!PG@}" ANNALS_TEST_PG_PASSWORD
+        LC_ALL=C exec "${account[@]}" sh -c "$(cat tests/postgres_server/supervise.sh)" supervise "$1" "$place"
+    }
+    holder="$HOLDER_PID" answers="${HOLDER[0]}" words="${HOLDER[1]}"
+    if ! read -r -t 60 said folder <&"$answers" || [ "$said" != folder ] ||
+        ! read -r -t 120 said _ <&"$answers" || [ "$said" != ready ]; then
+        echo "test.sh: PostgreSQL did not start from $1" >&2
+        [ ! -r "$folder/log" ] || tail -n 20 "$folder/log" >&2
+        return 1
+    fi
+    export DATABASE_URL="postgres://postgres@localhost/postgres?host=$folder"
+}
+
+# Nothing is left behind: the directory is gone when what holds the server is.
+stop_postgres() {
+    [ -n "$holder" ] || return 0
+    eval "exec $words>&-"
+    wait "$holder" || true
+}
+trap stop_postgres EXIT
 
 if ! has cargo; then
     echo "test.sh: Rust is missing. Install it as https://rustup.rs says." >&2
@@ -37,5 +112,18 @@ if ! has strace && ! install strace; then
     echo "test.sh: strace is missing: faults of single system calls are NOT RUN. Install the package strace." >&2
 fi
 
+postgres=''
+if postgres="$(find_postgres)" || { install_postgres && postgres="$(find_postgres)"; }; then
+    "$postgres/postgres" --version >&2
+elif [ -z "${DATABASE_URL:-}" ]; then
+    echo "test.sh: PostgreSQL is missing. Install it (Debian, Ubuntu: the package postgresql), or name the folder of" >&2
+    echo "test.sh: initdb and postgres in ANNALS_TEST_PG_BIN, or a server that is there in DATABASE_URL." >&2
+    exit 1
+else
+    echo "test.sh: PostgreSQL is not installed: tests that stop a server of their own will fail." >&2
+fi
+[ -n "${DATABASE_URL:-}" ] || start_postgres "$postgres"
+
 export ANNALS_CAMPAIGN="${ANNALS_CAMPAIGN:-1}"
-exec cargo test --all-features --locked "$@"
+# Not by `exec`: the server is stopped afterwards.
+cargo test --all-features --locked "$@"
