@@ -7,12 +7,11 @@ use std::{
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use sqlx::{PgPool, Postgres, pool::PoolConnection, postgres::PgConnectOptions};
+use sqlx::{PgPool, postgres::PgConnectOptions};
 use uuid::Uuid;
 
 use super::{
     append::{self, Patience},
-    classify::classify,
     log::{self, Horizon},
     options::{PostgresOptions, Role},
     page,
@@ -38,7 +37,7 @@ const REPLY_WITHIN: Duration = Duration::from_secs(30);
 pub(super) struct PostgresBackend {
     writers: Connections,
     loaders: Connections,
-    readers: PgPool,
+    readers: Connections,
     pub(super) works: PgPool,
     pub(super) limits: Limits,
     concurrency: Concurrency,
@@ -53,7 +52,7 @@ impl PostgresBackend {
         Self {
             writers: Connections::new(to(Role::Writer), options.writers, timeout),
             loaders: Connections::new(to(Role::Reader), LOADERS, timeout),
-            readers: pool::pool(to(Role::Reader), options.readers, timeout),
+            readers: Connections::new(to(Role::Reader), options.readers, timeout),
             works: pool::pool(to(Role::Work), options.works, timeout),
             limits: options.limits,
             concurrency: Concurrency { writes: options.writers as usize, loads: LOADERS as usize },
@@ -74,11 +73,9 @@ impl PostgresBackend {
     }
 
     pub(super) async fn horizon(&self) -> Result<Horizon, Error> {
-        log::watch(&mut *self.reader().await?).await
-    }
-
-    async fn reader(&self) -> Result<PoolConnection<Postgres>, Error> {
-        self.readers.acquire().await.map_err(classify)
+        let mut taken = self.readers.acquire().await?;
+        let read = log::watch(taken.connection()).await;
+        taken.settle(read)
     }
 
     async fn write_all(&self, batch: &[Append]) -> Result<Vec<Result<Appended, Error>>, Error> {
@@ -86,10 +83,13 @@ impl PostgresBackend {
         // Once for the whole batch, and once for the append that is stuck.
         let patience = RERUN_FOR + self.lock_timeout * 2;
         let until = Patience::Until(Instant::now() + patience);
-        let write = append::write(&mut taken.connection, batch, self.now(), until);
+        let write = append::write(taken.connection(), batch, self.now(), until);
         let answers = match tokio::time::timeout(patience + REPLY_WITHIN, write).await {
             Ok(answers) => answers?,
-            Err(late) => return Err(Error::outcome_unknown(late)),
+            Err(late) => {
+                taken.give_up();
+                return Err(Error::outcome_unknown(late));
+            }
         };
         // A connection that is gone is not kept, and neither is one of which that is not sure.
         if !answers.iter().any(|answer| matches!(answer, Err(Error::OutcomeUnknown { .. } | Error::Unavailable { .. })))
@@ -101,10 +101,9 @@ impl PostgresBackend {
 
     async fn load_all(&self, queries: &[PageQuery]) -> Result<Vec<page::PostgresPage>, Error> {
         let mut taken = self.loaders.acquire().await?;
-        let load = page::load(&mut taken.connection, queries, self.now());
-        let pages = tokio::time::timeout(REPLY_WITHIN, load).await.map_err(Error::unavailable)??;
-        taken.keep();
-        Ok(pages)
+        let load = page::load(taken.connection(), queries, self.now());
+        let pages = tokio::time::timeout(REPLY_WITHIN, load).await.unwrap_or_else(|late| Err(Error::unavailable(late)));
+        taken.settle(pages)
     }
 }
 
@@ -133,32 +132,56 @@ impl Backend for PostgresBackend {
     }
 
     async fn read_stream(&self, query: &StreamQuery, visit: Visit<'_>) -> Result<StreamRead, Error> {
-        let read = async { read::stream(&mut *self.reader().await?, query, self.now(), visit).await };
+        let read = async {
+            let mut taken = self.readers.acquire().await?;
+            let done = read::stream(taken.connection(), query, self.now(), visit).await;
+            taken.settle(done)
+        };
         telemetry::operation(SYSTEM, "read_stream", read).await
     }
 
     async fn load(&self, query: &LoadQuery, visitor: &mut dyn LoadVisitor) -> Result<StreamRead, Error> {
-        let load = async { snapshot::load(&mut *self.reader().await?, query, self.now(), visitor).await };
+        let load = async {
+            let mut taken = self.readers.acquire().await?;
+            let done = snapshot::load(taken.connection(), query, self.now(), visitor).await;
+            taken.settle(done)
+        };
         telemetry::operation(SYSTEM, "load", load).await
     }
 
     async fn save_snapshot(&self, snapshot: SnapshotRef<'_>) -> Result<(), Error> {
-        let save = async { snapshot::save(&mut *self.reader().await?, snapshot, self.now()).await };
+        let save = async {
+            let mut taken = self.readers.acquire().await?;
+            let done = snapshot::save(taken.connection(), snapshot, self.now()).await;
+            taken.settle(done)
+        };
         telemetry::operation(SYSTEM, "save_snapshot", save).await
     }
 
     async fn read_log(&self, query: &LogQuery, visit: Visit<'_>) -> Result<LogRead, Error> {
-        let read = async { log::read(&mut *self.reader().await?, query, visit).await };
+        let read = async {
+            let mut taken = self.readers.acquire().await?;
+            let done = log::read(taken.connection(), query, visit).await;
+            taken.settle(done)
+        };
         telemetry::operation(SYSTEM, "read_log", read).await
     }
 
     async fn receipt(&self, aggregate_id: Uuid, key: &IdempotencyKey) -> Result<Option<Receipt>, Error> {
-        let read = async { read::receipt(&mut *self.reader().await?, aggregate_id, key, self.now()).await };
+        let read = async {
+            let mut taken = self.readers.acquire().await?;
+            let done = read::receipt(taken.connection(), aggregate_id, key, self.now()).await;
+            taken.settle(done)
+        };
         telemetry::operation(SYSTEM, "receipt", read).await
     }
 
     async fn head(&self) -> Result<Position, Error> {
-        let read = async { log::head(&mut *self.reader().await?).await };
+        let read = async {
+            let mut taken = self.readers.acquire().await?;
+            let done = log::head(taken.connection()).await;
+            taken.settle(done)
+        };
         telemetry::operation(SYSTEM, "head", read).await
     }
 }
