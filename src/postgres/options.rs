@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 use sqlx::postgres::PgConnectOptions;
 
 use super::PostgresStore;
-use crate::store::{Clock, Error, Limits, SystemClock};
+use crate::store::{Clock, Error, Limits, Polling, SystemClock};
 
 /// Holds the settings of a [`PostgresStore`].
 ///
@@ -27,6 +27,7 @@ pub struct PostgresOptions {
     pub(super) schema: Option<String>,
     pub(super) is_pooled: bool,
     pub(super) limits: Limits,
+    pub(super) polling: Polling,
     pub(super) clock: Arc<dyn Clock>,
 }
 
@@ -41,6 +42,7 @@ impl fmt::Debug for PostgresOptions {
             .field("schema", &self.schema)
             .field("is_pooled", &self.is_pooled)
             .field("limits", &self.limits)
+            .field("polling", &self.polling)
             .finish_non_exhaustive()
     }
 }
@@ -56,6 +58,7 @@ impl Default for PostgresOptions {
             schema: None,
             is_pooled: false,
             limits: Limits::default(),
+            polling: Polling::default(),
             clock: Arc::new(SystemClock),
         }
     }
@@ -132,6 +135,15 @@ impl PostgresOptions {
     #[must_use]
     pub const fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// Sets how often to look for events of other processes while somebody waits for them.
+    ///
+    /// See [`Polling`] for the default.
+    #[must_use]
+    pub const fn polling(mut self, polling: Polling) -> Self {
+        self.polling = polling;
         self
     }
 

@@ -54,8 +54,9 @@ impl PostgresStore {
         // A farewell that does not arrive changes nothing.
         drop(first.close().await);
         migrated?;
-        let limits = options.limits;
-        Ok(Self { front: Arc::new(Front::new(PostgresBackend::new(&connect, &options), limits)) })
+        let (limits, polling) = (options.limits, options.polling);
+        let front = Front::new(PostgresBackend::new(&connect, &options), limits).polling(polling);
+        Ok(Self { front: Arc::new(front) })
     }
 
     /// Tells how far the log can be read, and who holds it back.
@@ -83,7 +84,7 @@ impl Transactional for PostgresStore {
     type Work = PostgresWork;
 
     async fn begin(&self) -> Result<PostgresWork, Error> {
-        PostgresWork::begin(self.front.backend()).await
+        PostgresWork::begin(Arc::clone(&self.front)).await
     }
 }
 

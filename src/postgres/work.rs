@@ -1,6 +1,6 @@
 //! A transaction of the store that also takes the application's own SQL.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -15,13 +15,14 @@ use super::{
     statement::CHECK_TRANSACTION,
 };
 use crate::store::{
-    Append, Appended, Error, Fault, HeldTransaction, Limits, StreamQuery, StreamRead, Visit, Work, telemetry,
+    Append, Appended, Error, Fault, Front, HeldTransaction, Limits, StreamQuery, StreamRead, Visit, Work, telemetry,
 };
 
 /// Holds an open transaction on a PostgreSQL database, with a connection of its own.
 ///
 /// From its first append on it holds readers of the log back, at what was there before: keep it short.
 pub struct PostgresWork {
+    front: Arc<Front<PostgresBackend>>,
     transaction: HeldTransaction<Postgres>,
     has_failed: bool,
     now: DateTime<Utc>,
@@ -31,12 +32,14 @@ pub struct PostgresWork {
 }
 
 impl PostgresWork {
-    pub(super) async fn begin(backend: &PostgresBackend) -> Result<Self, Error> {
+    pub(super) async fn begin(front: Arc<Front<PostgresBackend>>) -> Result<Self, Error> {
         let runtime = Handle::try_current().map_err(Error::unavailable)?;
+        let backend = front.backend();
         // An append has to see what others commit while it waits for them.
         let begun = backend.works.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE").await;
         let transaction = HeldTransaction::new(begun.map_err(classify)?, runtime);
-        Ok(Self { transaction, has_failed: false, now: backend.now(), limits: backend.limits, events: 0 })
+        let (now, limits) = (backend.now(), backend.limits);
+        Ok(Self { front, transaction, has_failed: false, now, limits, events: 0 })
     }
 
     async fn write(&mut self, append: &Append) -> Result<Appended, Error> {
@@ -95,7 +98,12 @@ impl Work for PostgresWork {
     }
 
     async fn commit(mut self) -> Result<(), Error> {
-        telemetry::operation(SYSTEM, "commit", self.commit_checked()).await?;
+        let committed = telemetry::operation(SYSTEM, "commit", self.commit_checked()).await;
+        if self.events > 0 {
+            // Also where the reply was lost: the events may be there.
+            self.front.committed();
+        }
+        committed?;
         telemetry::events_appended(self.events);
         Ok(())
     }

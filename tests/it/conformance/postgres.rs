@@ -52,6 +52,10 @@ impl Fixture for OnServer {
         self.store.close().await;
         self.store = self.options.clone().connect(&self.url).await.unwrap();
     }
+
+    async fn another(&self) -> Option<Arc<dyn EventStore>> {
+        Some(Arc::new(self.options.clone().connect(&self.url).await.unwrap()))
+    }
 }
 
 async fn open_as_it_comes(clock: Arc<dyn Clock>) -> OnServer {
