@@ -104,9 +104,9 @@ impl SqliteOptions {
         self
     }
 
-    /// Sets how often to look for events of other processes while somebody waits for them.
+    /// Sets how often to look for events of other processes.
     ///
-    /// See [`Polling`] for the default.
+    /// While somebody waits for them. See [`Polling`] for the default.
     #[must_use]
     pub const fn polling(mut self, polling: Polling) -> Self {
         self.polling = polling;

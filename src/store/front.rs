@@ -49,7 +49,9 @@ impl<B: Backend + 'static> Front<B> {
         }
     }
 
-    /// Sets how often it looks for events of other processes. See [`Polling`] for the default.
+    /// Sets how often it looks for events of other processes.
+    ///
+    /// See [`Polling`] for the default.
     #[must_use]
     pub fn polling(mut self, polling: Polling) -> Self {
         self.watch = Watch::new(Arc::clone(&self.backend), Arc::clone(&self.committed), polling);

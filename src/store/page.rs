@@ -13,7 +13,9 @@ pub struct PageQuery {
     pub aggregate_id: Uuid,
     /// Events after this sequence; 0: all.
     pub after: u64,
-    /// The shape of state from which to begin, where there is such a snapshot; `None`: no snapshot.
+    /// The shape of state from which to begin, where there is such a snapshot.
+    ///
+    /// `None`: no snapshot.
     pub snapshot_version: Option<u32>,
     /// The key whose receipt is asked for first.
     pub receipt_of: Option<IdempotencyKey>,
@@ -39,7 +41,9 @@ impl PageQuery {
     }
 }
 
-/// Holds what a [`PageQuery`] brought, not yet decoded: that is the caller's part, on the caller's own time.
+/// Holds what a [`PageQuery`] brought, not yet decoded.
+///
+/// Decoding is the caller's part, on the caller's own time.
 pub trait Page: fmt::Debug + Send + Sync {
     /// Visits the snapshot, if there is one that fits, and the events.
     ///

@@ -16,15 +16,17 @@ use tokio::{
 
 use super::{Backend, Error, Position};
 
-/// Says how often a store looks for the events of other processes while somebody waits for them.
+/// Says how often a store looks for the events of other processes.
 ///
-/// Events of the same store are noticed without looking, and so are those a database tells of. Looking finds them all,
+/// It does while somebody waits for them. Events of the same store are noticed without looking, and so are those a database tells of. Looking finds them all,
 /// whoever was told or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Polling {
     /// The first pause between two looks. Default: 100 milliseconds; at least 1.
     pub every: Duration,
-    /// What the pause grows to, by doubling, while nothing happens. Default: 1 second; at least `every`.
+    /// What the pause grows to, by doubling, while nothing happens.
+    ///
+    /// Default: 1 second; at least `every`.
     pub idle: Duration,
 }
 
