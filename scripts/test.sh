@@ -5,7 +5,8 @@
 #   scripts/test.sh --test it model     arguments go to `cargo test`
 #
 # One PostgreSQL server is started for the whole run, from ANNALS_TEST_PG_BIN, the newest of /usr/lib/postgresql/*/bin or
-# PATH, on a unix socket in a temporary directory. DATABASE_URL=postgres://... names a server that is there instead.
+# PATH, on a unix socket in a temporary directory: in memory, where that has room. DATABASE_URL=postgres://… names a
+# server that is there instead.
 #
 # ANNALS_CAMPAIGN scales the kill, fault and property campaigns (default 1: all of them within a few minutes).
 # ANNALS_RETAIL_WEEK names the file of real orders, if you have it: its known totals are then checked as well.
@@ -79,7 +80,7 @@ start_postgres() { # BIN
     fi
     coproc HOLDER {
         unset "${!PG@}" ANNALS_TEST_PG_PASSWORD
-        LC_ALL=C exec "${account[@]}" sh -c "$(cat tests/postgres_server/supervise.sh)" supervise "$1" "$place"
+        LC_ALL=C ANNALS_TEST_PG_MEMORY=1 exec "${account[@]}" sh -c "$(cat tests/postgres_server/supervise.sh)" supervise "$1" "$place"
     }
     holder="$HOLDER_PID" answers="${HOLDER[0]}" words="${HOLDER[1]}"
     if ! read -r -t 60 said folder <&"$answers" || [ "$said" != folder ] ||

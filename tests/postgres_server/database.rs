@@ -29,7 +29,7 @@ impl Shared {
         let (server, url) = match std::env::var("DATABASE_URL") {
             Ok(url) if !url.is_empty() => (None, with_database_kept(url)?),
             _ => {
-                let server = Server::options().start().await?;
+                let server = Server::options().in_memory().start().await?;
                 let url = server.url("postgres");
                 (Some(server), url)
             }

@@ -4,7 +4,8 @@
 //!
 //! - [`Database::create`]: an empty database on the server of this run, dropped with the value. That server is the one
 //!   `DATABASE_URL` names, as `scripts/test.sh` does; else one is started for this process.
-//! - [`Server::start`]: a server of one's own, to be stopped and started again.
+//!   That one keeps its data in memory, where there is room.
+//! - [`Server::start`]: a server of one's own, to be stopped and started again, on disk.
 //!
 //! Servers are started from `ANNALS_TEST_PG_BIN`, the newest of `/usr/lib/postgresql/*/bin`, or `PATH`; they listen on
 //! a unix socket in a temporary directory. A shell (`supervise.sh`) holds each by a pipe from this process: when the

@@ -11,7 +11,7 @@ use std::{
 
 use super::{
     binaries::Search,
-    supervisor::Supervisor,
+    supervisor::{Conditions, Supervisor},
     url::{encoded, with_user},
 };
 
@@ -26,6 +26,7 @@ const PORT_OF_SOCKET: u16 = 5432;
 #[derive(Debug, Clone, Default)]
 pub struct ServerOptions {
     tcp: bool,
+    in_memory: bool,
     settings: Vec<(String, String)>,
 }
 
@@ -34,6 +35,13 @@ impl ServerOptions {
     #[must_use]
     pub const fn tcp(mut self) -> Self {
         self.tcp = true;
+        self
+    }
+
+    /// Keeps the data in memory where that has room: quick to sync. The default is the disk, as in production.
+    #[must_use]
+    pub const fn in_memory(mut self) -> Self {
+        self.in_memory = true;
         self
     }
 
@@ -49,13 +57,16 @@ impl ServerOptions {
         let binaries = Search::here().find()?;
         let settings = self.settings.iter().map(|(name, value)| format!("{name}={value}"));
         let settings: Vec<String> = settings.flat_map(|setting| ["-c".to_owned(), setting]).collect();
+        let in_memory = self.in_memory;
         if !self.tcp {
-            return Server::spawn(&binaries, None, &settings).await;
+            return Server::spawn(&binaries, &Conditions { password: None, in_memory }, None, &settings).await;
         }
         let mut failed = String::new();
         for _ in 0..PORTS_TRIED {
-            let tcp = Tcp { port: free_port()?, password: format!("{:016x}{:016x}", random(), random()) };
-            match Server::spawn(&binaries, Some(tcp), &settings).await {
+            let password = format!("{:016x}{:016x}", random(), random());
+            let conditions = Conditions { password: Some(password.clone()), in_memory };
+            let tcp = Tcp { port: free_port()?, password };
+            match Server::spawn(&binaries, &conditions, Some(tcp), &settings).await {
                 Ok(server) => return Ok(server),
                 // In another language or version the words differ; then the first failure is the last.
                 Err(error) if error.contains("Address already in use") => failed = error,
@@ -95,14 +106,18 @@ impl Server {
         Self::options().start().await.unwrap_or_else(|error| panic!("{error}"))
     }
 
-    async fn spawn(binaries: &Path, tcp: Option<Tcp>, settings: &[String]) -> Result<Self, String> {
+    async fn spawn(
+        binaries: &Path,
+        conditions: &Conditions,
+        tcp: Option<Tcp>,
+        settings: &[String],
+    ) -> Result<Self, String> {
         let mut options = Vec::new();
         if let Some(tcp) = &tcp {
             options.extend(["-c".into(), "listen_addresses=127.0.0.1".into(), "-p".into(), tcp.port.to_string()]);
         }
         options.extend_from_slice(settings);
-        let password = tcp.as_ref().map(|tcp| tcp.password.as_str());
-        let mut supervisor = Supervisor::spawn(binaries, password, &options).await?;
+        let mut supervisor = Supervisor::spawn(binaries, conditions, &options).await?;
         let pid = Some(supervisor.ready().await?);
         Ok(Self { supervisor, tcp, pid })
     }

@@ -24,6 +24,15 @@ const LONGEST_PLACE_BYTES: usize = 65;
 /// More answers than a shell gives between two questions.
 const ANSWERS: usize = 16;
 
+/// What a server needs to know before it is there.
+#[derive(Debug, Clone, Default)]
+pub struct Conditions {
+    /// The password for TCP. Without one nothing but the unix socket is listened on.
+    pub password: Option<String>,
+    /// Whether the data lies in memory, where that has room.
+    pub in_memory: bool,
+}
+
 /// The shell that holds one server. It ends, and with it the server, with this value or this process.
 #[derive(Debug)]
 pub struct Supervisor {
@@ -35,7 +44,7 @@ pub struct Supervisor {
 
 impl Supervisor {
     /// Starts the shell. The server is not ready yet; the directory is there.
-    pub async fn spawn(binaries: &Path, password: Option<&str>, options: &[String]) -> Result<Self, String> {
+    pub async fn spawn(binaries: &Path, conditions: &Conditions, options: &[String]) -> Result<Self, String> {
         let account = Account::to_change_to()?;
         if let Some(account) = account.as_ref().filter(|_| !is_open_to_all(binaries)) {
             let (folder, name) = (binaries.display(), &account.name);
@@ -50,10 +59,8 @@ impl Supervisor {
         }
         command.env("LC_ALL", "C").current_dir("/").process_group(0);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        match password {
-            Some(password) => command.env("ANNALS_TEST_PG_PASSWORD", password),
-            None => command.env_remove("ANNALS_TEST_PG_PASSWORD"),
-        };
+        command.env("ANNALS_TEST_PG_PASSWORD", conditions.password.as_deref().unwrap_or_default());
+        command.env("ANNALS_TEST_PG_MEMORY", if conditions.in_memory { "1" } else { "" });
         if let Some(account) = &account {
             account.run(&mut command);
         }

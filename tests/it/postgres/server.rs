@@ -20,7 +20,7 @@ use crate::{
         Database, Server,
         binaries::Search,
         keeper::Keeper,
-        supervisor::Supervisor,
+        supervisor::{Conditions, Supervisor},
         url::{with_database, with_user},
     },
 };
@@ -173,7 +173,7 @@ async fn a_killed_test_run_leaves_no_server_and_no_directory() {
 
 #[tokio::test]
 async fn a_server_that_nobody_waits_for_any_more_leaves_nothing() {
-    let supervisor = Supervisor::spawn(&Search::here().find().unwrap(), None, &[]).await.unwrap();
+    let supervisor = Supervisor::spawn(&Search::here().find().unwrap(), &Conditions::default(), &[]).await.unwrap();
     let folder = supervisor.folder().to_owned();
     let shell = process(supervisor.pid());
     assert!(folder.is_dir());
@@ -219,6 +219,7 @@ async fn servers_are_durable_and_take_the_settings_they_are_given() {
         assert_eq!(setting(&mut connection, durable).await, "on", "{durable}");
     }
     assert_eq!(server.tcp_address(), None);
+    assert!(!server.folder().starts_with("/dev/shm"), "durable means on disk");
     let refused = Server::options().setting("no_such_setting", "1").start().await.unwrap_err();
     assert!(refused.contains("unrecognized configuration parameter \"no_such_setting\""), "{refused}");
 }
