@@ -8,9 +8,11 @@ use uuid::Uuid;
 
 use super::{
     row,
-    statement::{APPEND_BATCH, APPEND_ONE},
+    statement::{APPEND_BATCH, APPEND_EVENT, APPEND_KEYED_EVENT, APPEND_ONE},
 };
-use crate::store::{Append, Appended, ExpectedVersion, NewReceipt, Position, ReceiptOutcome, Request, to_column};
+use crate::store::{
+    Append, Appended, ExpectedVersion, NewEvent, NewReceipt, Position, ReceiptOutcome, Request, to_column,
+};
 
 /// What a batch holds for one aggregate: each append expects what the one before it leaves.
 ///
@@ -111,8 +113,12 @@ pub(super) async fn write(
     if let [Group { members }] = groups
         && let [at] = members.as_slice()
     {
-        let row = write_one(connection, &requests[*at], now).await?;
-        return row.map(|row| Ok((*at, appended(&requests[*at], &row, now)?))).into_iter().collect();
+        let request = &requests[*at];
+        let row = match (request.append.events.as_slice(), request.append.expected.named()) {
+            ([event], Some(version)) => write_event(connection, (request, event, version), now).await?,
+            _ => write_one(connection, request, now).await?,
+        };
+        return row.map(|row| Ok((*at, appended(request, &row, now)?))).into_iter().collect();
     }
     let mut columns = Columns::default();
     let mut places = Vec::new();
@@ -140,6 +146,35 @@ fn appended(request: &Request<'_>, row: &PgRow, now: DateTime<Utc>) -> Result<Ap
         outcome: request.append.outcome.clone(),
         replayed: false,
     })
+}
+
+/// Writes an append of one event that names a version.
+async fn write_event(
+    connection: &mut PgConnection,
+    (request, event, version): (&Request<'_>, &NewEvent, u64),
+    now: DateTime<Utc>,
+) -> Result<Option<PgRow>, sqlx::Error> {
+    let append = request.append;
+    let checksum = append.checksums(&request.metadata).next().unwrap_or_default();
+    let query = sqlx::query(if request.receipt.is_some() { APPEND_KEYED_EVENT } else { APPEND_EVENT })
+        .bind(append.aggregate_id)
+        .bind(append.aggregate_type.as_ref())
+        .bind(append.command_id)
+        .bind(to_column(version))
+        .bind(append.follows)
+        .bind(request.metadata.as_ref())
+        .bind(event.event_type())
+        .bind(event.schema_version().cast_signed())
+        .bind(event.payload())
+        .bind(checksum.cast_signed())
+        .bind(now);
+    let query = match &request.receipt {
+        None => query,
+        Some(receipt) => {
+            query.bind(receipt.key.as_str()).bind(receipt.fingerprint.as_bytes().as_slice()).bind(expiry(receipt, now))
+        }
+    };
+    query.fetch_optional(connection).await
 }
 
 async fn write_one(

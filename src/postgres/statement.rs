@@ -1,6 +1,8 @@
 //! The statements, one per file.
 
 pub(super) const APPEND_BATCH: &str = include_str!("sql/append_batch.sql");
+pub(super) const APPEND_EVENT: &str = include_str!("sql/append_event.sql");
+pub(super) const APPEND_KEYED_EVENT: &str = include_str!("sql/append_keyed_event.sql");
 pub(super) const APPEND_ONE: &str = include_str!("sql/append_one.sql");
 pub(super) const CHECK_POSITIONS: &str = include_str!("sql/check_positions.sql");
 pub(super) const CHECK_TRANSACTION: &str = include_str!("sql/check_transaction.sql");
@@ -25,8 +27,10 @@ pub(super) const READ_VERSION_UNTIL: &str = include_str!("sql/read_version_until
 pub(super) const SAVE_SNAPSHOT: &str = include_str!("sql/save_snapshot.sql");
 
 /// Every statement by its file's name.
-pub(super) const ALL: [(&str, &str); 23] = [
+pub(super) const ALL: [(&str, &str); 25] = [
     ("append_batch", APPEND_BATCH),
+    ("append_event", APPEND_EVENT),
+    ("append_keyed_event", APPEND_KEYED_EVENT),
     ("append_one", APPEND_ONE),
     ("check_positions", CHECK_POSITIONS),
     ("check_transaction", CHECK_TRANSACTION),
