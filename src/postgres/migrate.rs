@@ -15,10 +15,11 @@ use super::{
 use crate::store::Error;
 
 /// The migrations, in their order. A released one is never edited.
-const MIGRATIONS: [(i64, &str, &str); 3] = [
+const MIGRATIONS: [(i64, &str, &str); 4] = [
     (1, "events", include_str!("../../migrations/postgres/0001_events.sql")),
     (2, "receipts", include_str!("../../migrations/postgres/0002_receipts.sql")),
     (3, "snapshots", include_str!("../../migrations/postgres/0003_snapshots.sql")),
+    (4, "checkpoints", include_str!("../../migrations/postgres/0004_checkpoints.sql")),
 ];
 
 /// The newest schema this code knows.
