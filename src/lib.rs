@@ -9,6 +9,7 @@ pub mod command;
 pub mod domain;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+pub mod read;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 pub mod store;
@@ -25,6 +26,7 @@ pub use crate::sqlite::{SqliteOptions, SqliteStore, SqliteWork, Synchronous};
 pub use crate::{
     command::{Execute, ExecuteError, Executed, Loaded, Outcome, Repository, Retry, Step, append},
     domain::{Aggregate, EventError, Id, Upcasters},
+    read::{Finding, FindingKind, Report, Verify},
     store::{
         AggregateName, Append, Appended, Clock, Error, EventRef, EventStore, EventStoreExt, ExpectedVersion, Fault,
         Fingerprint, IdempotencyKey, Limits, LogQuery, LogRead, ManualClock, Metadata, NewEvent, Polling, Position,

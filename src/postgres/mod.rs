@@ -1,6 +1,7 @@
 //! The store for production: PostgreSQL, written by several processes at once.
 
 mod append;
+mod audit;
 mod backend;
 mod batch;
 mod classify;

@@ -10,13 +10,13 @@ use super::classify::classify;
 use crate::store::{Error, EventRef, Fingerprint, Position, Receipt, ReceiptOutcome, from_column};
 
 /// What is wrong with a column.
-type Broken = &'static str;
+pub(super) type Broken = &'static str;
 
 /// Shows an event of any statement that reads events: all give its columns first, and in this order.
 ///
 /// Straight from the bytes the server sent, in its binary format.
 pub(super) fn event(row: &PgRow) -> Result<EventRef<'_>, Error> {
-    read_event(row).map_err(|broken| {
+    try_event(row).map_err(|broken| {
         let name = match (uuid(row, 0), number::<8, u64>(row, 1)) {
             (Ok(aggregate_id), Ok(sequence)) => format!("event {sequence} of aggregate {aggregate_id}"),
             _ => "an event".to_owned(),
@@ -25,7 +25,8 @@ pub(super) fn event(row: &PgRow) -> Result<EventRef<'_>, Error> {
     })
 }
 
-fn read_event(row: &PgRow) -> Result<EventRef<'_>, Broken> {
+/// Shows an event, or says what is wrong with it, where a damaged one must not end the read.
+pub(super) fn try_event(row: &PgRow) -> Result<EventRef<'_>, Broken> {
     Ok(EventRef {
         aggregate_id: uuid(row, 0)?,
         sequence: number::<8, _>(row, 1)?,
@@ -128,6 +129,15 @@ fn time(row: &PgRow, name: &str) -> Result<Option<DateTime<Utc>>, Error> {
     let since_2000 = value.as_bytes().ok().and_then(|bytes| bytes.try_into().ok()).map(i64::from_be_bytes);
     let time = since_2000.and_then(from_micros);
     time.map(Some).ok_or_else(|| Error::corrupt(format!("the stored time {name} is out of range")))
+}
+
+/// The bytes of a column as the server sent them, whatever its type.
+pub(super) fn raw<'r>(row: &'r PgRow, name: &str) -> Result<Option<&'r [u8]>, Error> {
+    let value = row.try_get_raw(name).map_err(classify)?;
+    if value.is_null() {
+        return Ok(None);
+    }
+    value.as_bytes().map(Some).map_err(|source| Error::codec(format!("the column {name} has no bytes"), Unread(source)))
 }
 
 /// What the driver said of a column.

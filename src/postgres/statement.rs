@@ -4,6 +4,11 @@ pub(super) const APPEND_BATCH: &str = include_str!("sql/append_batch.sql");
 pub(super) const APPEND_EVENT: &str = include_str!("sql/append_event.sql");
 pub(super) const APPEND_KEYED_EVENT: &str = include_str!("sql/append_keyed_event.sql");
 pub(super) const APPEND_ONE: &str = include_str!("sql/append_one.sql");
+pub(super) const AUDIT_CHECKPOINTS: &str = include_str!("sql/audit_checkpoints.sql");
+pub(super) const AUDIT_EVENTS: &str = include_str!("sql/audit_events.sql");
+pub(super) const AUDIT_PLACES: &str = include_str!("sql/audit_places.sql");
+pub(super) const AUDIT_RECEIPTS: &str = include_str!("sql/audit_receipts.sql");
+pub(super) const AUDIT_SNAPSHOTS: &str = include_str!("sql/audit_snapshots.sql");
 pub(super) const CHECK_POSITIONS: &str = include_str!("sql/check_positions.sql");
 pub(super) const CHECK_TRANSACTION: &str = include_str!("sql/check_transaction.sql");
 pub(super) const DELETE_RECEIPT: &str = include_str!("sql/delete_receipt.sql");
@@ -27,11 +32,16 @@ pub(super) const READ_VERSION_UNTIL: &str = include_str!("sql/read_version_until
 pub(super) const SAVE_SNAPSHOT: &str = include_str!("sql/save_snapshot.sql");
 
 /// Every statement by its file's name.
-pub(super) const ALL: [(&str, &str); 25] = [
+pub(super) const ALL: [(&str, &str); 30] = [
     ("append_batch", APPEND_BATCH),
     ("append_event", APPEND_EVENT),
     ("append_keyed_event", APPEND_KEYED_EVENT),
     ("append_one", APPEND_ONE),
+    ("audit_checkpoints", AUDIT_CHECKPOINTS),
+    ("audit_events", AUDIT_EVENTS),
+    ("audit_places", AUDIT_PLACES),
+    ("audit_receipts", AUDIT_RECEIPTS),
+    ("audit_snapshots", AUDIT_SNAPSHOTS),
     ("check_positions", CHECK_POSITIONS),
     ("check_transaction", CHECK_TRANSACTION),
     ("delete_receipt", DELETE_RECEIPT),

@@ -48,6 +48,10 @@ impl PostgresStore {
         PostgresOptions::default()
     }
 
+    pub(super) fn backend(&self) -> &PostgresBackend {
+        self.front.backend()
+    }
+
     pub(super) async fn connect_with(connect: PgConnectOptions, options: PostgresOptions) -> Result<Self, Error> {
         let mut first = pool::connect(&options.apply(connect.clone(), Role::Work), options.acquire_timeout).await?;
         let migrated = migrate::migrate(&mut first).await;

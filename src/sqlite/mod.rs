@@ -1,6 +1,7 @@
 //! The embedded store: one file, one writer, many readers.
 
 mod append;
+mod audit;
 mod backend;
 mod classify;
 mod migrate;

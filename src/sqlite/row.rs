@@ -16,7 +16,7 @@ const SEPARATOR: u8 = 0x1f;
 /// own comes first, the payload last; so wherever a damaged one is cut, the checksum tells.
 pub(super) fn event(row: &SqliteRow) -> Result<EventRef<'_>, Error> {
     let columns: &[u8] = column(row, 0)?;
-    Columns(columns).event().map_err(|broken| {
+    try_event(row)?.map_err(|broken| {
         let at = Columns(columns).place();
         let name = at.map_or_else(
             |_| "an event".to_owned(),
@@ -26,11 +26,16 @@ pub(super) fn event(row: &SqliteRow) -> Result<EventRef<'_>, Error> {
     })
 }
 
+/// Shows an event, or says what is wrong with it, where a damaged one must not end the read.
+pub(super) fn try_event(row: &SqliteRow) -> Result<Result<EventRef<'_>, Broken>, Error> {
+    Ok(Columns(column(row, 0)?).event())
+}
+
 /// What is left of an event's columns.
 struct Columns<'r>(&'r [u8]);
 
 /// What is wrong with them.
-type Broken = &'static str;
+pub(super) type Broken = &'static str;
 
 impl<'r> Columns<'r> {
     fn event(mut self) -> Result<EventRef<'r>, Broken> {

@@ -2,6 +2,11 @@
 
 use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr};
 
+pub(super) const AUDIT_CHECKPOINTS: &str = include_str!("sql/audit_checkpoints.sql");
+pub(super) const AUDIT_EVENTS: &str = include_str!("sql/audit_events.sql");
+pub(super) const AUDIT_PLACES: &str = include_str!("sql/audit_places.sql");
+pub(super) const AUDIT_RECEIPTS: &str = include_str!("sql/audit_receipts.sql");
+pub(super) const AUDIT_SNAPSHOTS: &str = include_str!("sql/audit_snapshots.sql");
 pub(super) const FIND_MIGRATIONS_TABLE: &str = include_str!("sql/find_migrations_table.sql");
 pub(super) const INSERT_EVENT: &str = include_str!("sql/insert_event.sql");
 pub(super) const INSERT_RECEIPT: &str = include_str!("sql/insert_receipt.sql");
@@ -22,6 +27,11 @@ pub(super) const READ_VERSION_UNTIL: &str = include_str!("sql/read_version_until
 /// Every statement by its file's name; the multi-row forms as well.
 pub(super) fn all() -> Vec<(&'static str, String)> {
     let mut all: Vec<(&'static str, String)> = [
+        ("audit_checkpoints", AUDIT_CHECKPOINTS),
+        ("audit_events", AUDIT_EVENTS),
+        ("audit_places", AUDIT_PLACES),
+        ("audit_receipts", AUDIT_RECEIPTS),
+        ("audit_snapshots", AUDIT_SNAPSHOTS),
         ("find_migrations_table", FIND_MIGRATIONS_TABLE),
         ("load_stream", LOAD_STREAM),
         ("read_attempt", READ_ATTEMPT),

@@ -63,6 +63,10 @@ impl SqliteStore {
         SqliteOptions::default()
     }
 
+    pub(super) fn backend(&self) -> &SqliteBackend {
+        self.front.backend()
+    }
+
     pub(super) async fn connect_with(
         connect: SqliteConnectOptions,
         place: Place,

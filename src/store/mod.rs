@@ -3,6 +3,7 @@
 //! [`EventStore`] is what callers see; [`Backend`] is what a database implements; [`Front`] stands between the two.
 
 mod append;
+mod audit;
 mod canonical_json;
 mod checksum;
 mod clock;
@@ -33,6 +34,10 @@ mod watch;
 mod work;
 
 pub use append::{Append, Appended, KeyRequest};
+pub use audit::{
+    Audit, Auditable, CheckpointKey, CheckpointRow, EventKey, EventName, EventRow, Place, ReceiptKey, ReceiptRow,
+    SnapshotRow,
+};
 pub use canonical_json::{CanonicalJsonError, canonical_json};
 pub use checksum::{Trail, event_checksum};
 pub use clock::{Clock, ManualClock, SystemClock};

@@ -25,5 +25,6 @@ mod statements;
 mod stored_names;
 #[cfg(all(feature = "tracing", feature = "metrics"))]
 mod telemetry;
+mod verify;
 mod watch;
 mod work;

@@ -1,0 +1,5 @@
+//! The read side.
+
+mod verify;
+
+pub use verify::{Counts, Finding, FindingKind, Progress, Report, Stage, Verify};

@@ -1,0 +1,122 @@
+//! What is wrong, and where.
+
+use std::fmt;
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::store::Position;
+
+/// Tells what kind of thing is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum FindingKind {
+    /// An aggregate has events behind, but not this one.
+    EventMissing,
+    /// An aggregate has two events of one sequence.
+    EventRepeated,
+    /// The row of an event cannot be read.
+    EventUnreadable,
+    /// An event is not the one that was written: its checksum does not match.
+    EventChecksum,
+    /// An event is of another aggregate type than the first of its aggregate.
+    AggregateType,
+    /// An event does not stand behind the one before it in the log.
+    PositionOrder,
+    /// Two events have one position.
+    PositionRepeated,
+    /// No event stands at a position, where positions have no holes.
+    PositionMissing,
+    /// The row of a receipt cannot be read, or contradicts itself.
+    ReceiptDamaged,
+    /// A receipt names events that are not its command's.
+    ReceiptEvents,
+    /// A receipt speaks of a version its aggregate has not reached.
+    ReceiptAhead,
+    /// A receipt says rejected, but not why.
+    RejectionMissing,
+    /// A receipt says rejected, but its command has events.
+    RejectionEvents,
+    /// A command with a receipt has events that no receipt names.
+    CommandRepeated,
+    /// A snapshot is not the one that was taken: its checksum does not match, or it is not JSON.
+    SnapshotDamaged,
+    /// A snapshot is of a version its aggregate has not reached.
+    SnapshotAhead,
+    /// A snapshot was taken after another event than the one of its sequence.
+    SnapshotEvent,
+    /// A snapshot holds another state than the events lead to.
+    SnapshotState,
+    /// A checkpoint is behind the end of the log.
+    CheckpointAhead,
+    /// No event stands at the position of a checkpoint.
+    CheckpointMissing,
+    /// Another event stands at the position of a checkpoint than it remembers.
+    CheckpointDiverged,
+    /// A table has other rows by one index than by another.
+    TableDiverged,
+    /// A table cannot be read on. What lies behind was not checked.
+    TableUnreadable,
+}
+
+/// Says one thing that is wrong, and where.
+///
+/// Neither payloads nor keys appear in it. Shown, it is one sentence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Finding {
+    /// What kind of thing.
+    pub kind: FindingKind,
+    /// The aggregate it is about.
+    pub aggregate_id: Option<Uuid>,
+    /// The sequence it is about: the first, where it is about several.
+    pub sequence: Option<u64>,
+    /// The position it is about: the first, where it is about several.
+    pub position: Option<Position>,
+    /// The command it is about.
+    pub command_id: Option<Uuid>,
+    /// The checkpoint it is about, by its name.
+    pub checkpoint: Option<String>,
+    /// What is wrong, in a sentence that names the place.
+    pub message: String,
+}
+
+impl Finding {
+    pub(super) fn new(kind: FindingKind, message: String) -> Self {
+        let (aggregate_id, sequence, position, command_id, checkpoint) = (None, None, None, None, None);
+        Self { kind, aggregate_id, sequence, position, command_id, checkpoint, message }
+    }
+
+    pub(super) const fn of(mut self, aggregate_id: Uuid) -> Self {
+        self.aggregate_id = Some(aggregate_id);
+        self
+    }
+
+    pub(super) const fn at(mut self, sequence: u64) -> Self {
+        self.sequence = Some(sequence);
+        self
+    }
+
+    /// Positions below zero are no positions.
+    pub(super) fn in_log_at(mut self, position: i64) -> Self {
+        self.position = u64::try_from(position).ok().map(Position::new);
+        self
+    }
+
+    pub(super) const fn by(mut self, command_id: Uuid) -> Self {
+        self.command_id = Some(command_id);
+        self
+    }
+
+    pub(super) fn of_checkpoint(mut self, name: &str) -> Self {
+        self.checkpoint = Some(name.to_owned());
+        self
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
