@@ -20,7 +20,9 @@ const DENSE_EVENTS: u64 = 512;
 pub struct Horizon {
     /// Up to this position nothing can appear any more.
     pub position: Position,
-    /// The last position drawn: where nobody holds the horizon back the two are the same.
+    /// The last position drawn.
+    ///
+    /// The same as `position` where nobody holds the horizon back.
     pub last_drawn: Position,
     /// The server's process whose transaction is the oldest under way.
     ///

@@ -84,9 +84,9 @@ impl PostgresOptions {
         self
     }
 
-    /// Sets how many transactions of [`begin`](crate::Transactional::begin) may be open at once.
+    /// Sets how many transactions may be open at once. Default: 8; from 1 to 1,024.
     ///
-    /// Default: 8; from 1 to 1,024. They have connections of their own: holding one, a caller can still read and append
+    /// Those of [`begin`](crate::Transactional::begin). They have connections of their own: holding one, a caller can still read and append
     /// past it.
     #[must_use]
     pub fn works(mut self, connections: u32) -> Self {
@@ -103,7 +103,9 @@ impl PostgresOptions {
         self
     }
 
-    /// Sets how long to wait for a free connection, or for a server to accept one. Default: 5 seconds.
+    /// Sets how long to wait for a connection. Default: 5 seconds.
+    ///
+    /// For a free one, or for a server to accept one.
     #[must_use]
     pub fn acquire_timeout(mut self, timeout: Duration) -> Self {
         self.acquire_timeout = timeout.clamp(TIMEOUTS.0, TIMEOUTS.1);
@@ -119,8 +121,9 @@ impl PostgresOptions {
         self
     }
 
-    /// Says that a pooler such as pgbouncer, in transaction mode, stands in between. Default: false.
+    /// Says that a pooler such as pgbouncer stands in between. Default: false.
     ///
+    /// In transaction mode, that is.
     /// Then nothing is set on connections, which belong to nobody: `lock_timeout` and the search path are to be set on
     /// the role, with `ALTER ROLE … SET`, along with `plan_cache_mode = force_generic_plan` and `jit = off`; and other
     /// processes' events are found by asking for them instead of `LISTEN`. pgbouncer needs to be 1.21 or newer, with

@@ -15,8 +15,9 @@ use super::{
 };
 use crate::store::{Error, Front, Transactional, forward_event_store};
 
-/// Stores events in a PostgreSQL database, version 15 or newer, for any number of processes.
+/// Stores events in a PostgreSQL database, for any number of processes.
 ///
+/// Version 15 or newer.
 /// An append is one statement and one round trip, whatever it has to check; callers share statements. Readers of the log
 /// miss no event and see none out of order, however writers interleave, and are held up by none but writers of events.
 /// Tables are prefixed `annals_`, so the application's own tables can live beside them. What was acknowledged is as durable as

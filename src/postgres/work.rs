@@ -18,8 +18,9 @@ use crate::store::{
     Append, Appended, Error, Fault, Front, HeldTransaction, Limits, StreamQuery, StreamRead, Visit, Work, telemetry,
 };
 
-/// Holds an open transaction on a PostgreSQL database, with a connection of its own.
+/// Holds an open transaction on a PostgreSQL database.
 ///
+/// It has a connection of its own.
 /// From its first append on it holds readers of the log back, at what was there before: keep it short.
 pub struct PostgresWork {
     front: Arc<Front<PostgresBackend>>,

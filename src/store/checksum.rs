@@ -138,15 +138,14 @@ impl Trail {
         Ok(())
     }
 
-    /// Checks the next event of a log in which appends of several writers stand between one another.
+    /// Checks the next event of a log in which appends stand between one another.
     ///
     /// All events of its aggregate are followed, or none. Of the aggregates met last 1,024 are kept in mind.
     ///
     /// # Errors
     ///
     /// As for [`follow`](Self::follow).
-    #[cfg(feature = "postgres")]
-    pub(crate) fn follow_interleaved(&mut self, event: &EventRef<'_>) -> Result<(), Error> {
+    pub fn follow_interleaved(&mut self, event: &EventRef<'_>) -> Result<(), Error> {
         let index = match self.recent.get(&event.aggregate_id) {
             Some(last) if last.sequence + 1 != event.sequence => {
                 return Err(missing(last.sequence + 1, event.aggregate_id));

@@ -48,6 +48,7 @@ pub(crate) async fn operation<T>(
 }
 
 /// Notes what the operation under way ended in.
+#[cfg(any(feature = "sqlite", feature = "tracing"))]
 #[cfg_attr(not(feature = "tracing"), expect(unused_variables, reason = "without tracing there is no span"))]
 pub(crate) fn operation_failed(error: &Error) {
     #[cfg(feature = "tracing")]
