@@ -115,7 +115,10 @@ pub(super) async fn write(
     {
         let request = &requests[*at];
         let row = match (request.append.events.as_slice(), request.append.expected.named()) {
-            ([event], Some(version)) => write_event(connection, (request, event, version), now).await?,
+            // Beyond the last number there is no next one.
+            ([event], Some(version)) if to_column(version) < i64::MAX => {
+                write_event(connection, (request, event, version), now).await?
+            }
             _ => write_one(connection, request, now).await?,
         };
         return row.map(|row| Ok((*at, appended(request, &row, now)?))).into_iter().collect();
