@@ -6,7 +6,7 @@ use clap::{Parser, ValueEnum};
 
 /// Tells the story of one order, or imports a file of real ones.
 ///
-/// Without arguments: a short story on a database in memory. With a file: every invoice becomes an order, and every
+/// Without a file: a short story, on a database in memory. With a file: every invoice becomes an order, and every
 /// line of it a command that is executed once, however often the file is imported.
 #[derive(Debug, Parser)]
 #[command(name = "order")]
@@ -16,9 +16,10 @@ pub struct Args {
     #[arg(value_name = "FILE.csv[.gz]")]
     pub file: Option<PathBuf>,
 
-    /// The database to import into, made where there is none: a file in the current folder, unless told otherwise
-    #[arg(long, value_name = "URL", default_value = "sqlite:orders.db", requires = "file")]
-    pub database_url: String,
+    /// The database: sqlite:FILE, made where there is none, or postgres://USER@HOST/NAME. Unless told otherwise an
+    /// import goes to sqlite:orders.db in the current folder, and the story takes place in memory
+    #[arg(long, value_name = "URL")]
+    pub database_url: Option<String>,
 
     /// How many orders are worked on at once; lines of one order stay in the file's order
     #[arg(long, value_name = "N", default_value_t = 32, requires = "file",
@@ -54,7 +55,8 @@ mod tests {
     fn the_arguments_fit_together() {
         Args::command().debug_assert();
         assert!(Args::try_parse_from(["order"]).unwrap().file.is_none());
-        assert!(Args::try_parse_from(["order", "--workers", "2"]).is_err(), "the story takes no options");
+        assert!(Args::try_parse_from(["order", "--database-url", "postgres://ann@db/shop"]).is_ok());
+        assert!(Args::try_parse_from(["order", "--workers", "2"]).is_err(), "the story has no workers");
         assert!(Args::try_parse_from(["order", "--workers", "0", "a.csv"]).is_err());
     }
 }

@@ -2,13 +2,28 @@
 
 use std::sync::Arc;
 
-use annals::{Error, EventStore, SqliteStore};
+#[cfg(feature = "postgres")]
+use annals::PostgresStore;
+use annals::{Clock, Error, EventStore, SqliteStore, SystemClock};
 
 /// Opens the database of a URL. Everything else in this example knows it as an [`EventStore`] and no closer.
-pub async fn connect(url: &str) -> Result<Arc<dyn EventStore>, DatabaseError> {
+///
+/// Events are recorded by the machine's clock, unless another is given.
+pub async fn connect(url: &str, clock: Option<Arc<dyn Clock>>) -> Result<Arc<dyn EventStore>, DatabaseError> {
+    let clock = clock.unwrap_or_else(|| Arc::new(SystemClock));
     let unusable = |source| DatabaseError::Unusable { url: without_secrets(url), source };
     match url.split_once(':') {
-        Some(("sqlite", _)) => Ok(Arc::new(SqliteStore::connect(url).await.map_err(unusable)?)),
+        Some(("sqlite", _)) => {
+            let store = SqliteStore::options().shared_clock(clock).connect(url).await;
+            Ok(Arc::new(store.map_err(unusable)?))
+        }
+        #[cfg(feature = "postgres")]
+        Some(("postgres" | "postgresql", _)) => {
+            let store = PostgresStore::options().shared_clock(clock).connect(url).await;
+            Ok(Arc::new(store.map_err(unusable)?))
+        }
+        #[cfg(not(feature = "postgres"))]
+        Some(("postgres" | "postgresql", _)) => Err(DatabaseError::WithoutPostgres),
         Some((scheme, _)) => Err(DatabaseError::UnknownScheme(scheme.to_owned())),
         None => Err(DatabaseError::NoScheme),
     }
@@ -29,17 +44,38 @@ pub fn without_secrets(url: &str) -> String {
 
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
-    #[error("{0:?} is no database this program knows; use a URL such as sqlite:orders.db")]
+    #[error("{0:?} is no database this program knows; use a URL such as sqlite:orders.db or postgres://ann@db/shop")]
     UnknownScheme(String),
     #[error("a database is named by a URL such as sqlite:orders.db, with its kind before a colon")]
     NoScheme,
+    #[cfg(not(feature = "postgres"))]
+    #[error("this program was built without PostgreSQL: build it with cargo run --features postgres --example order")]
+    WithoutPostgres,
     #[error("cannot use the database {url}")]
     Unusable { url: String, source: Error },
 }
 
 #[cfg(test)]
 mod tests {
-    use super::without_secrets;
+    use super::{DatabaseError, connect, without_secrets};
+
+    #[cfg(not(feature = "postgres"))]
+    #[tokio::test]
+    async fn a_program_without_postgresql_says_what_to_build() {
+        for url in ["postgres://ann:s3cret@db/shop", "postgresql://db/shop"] {
+            let error = connect(url, None).await.err().unwrap();
+            assert!(matches!(error, DatabaseError::WithoutPostgres), "{error}");
+            assert!(error.to_string().contains("--features postgres"), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_database_is_known_by_its_scheme() {
+        assert!(connect("sqlite::memory:", None).await.is_ok());
+        let error = connect("mysql://ann:s3cret@db/shop", None).await.err().unwrap();
+        assert!(matches!(error, DatabaseError::UnknownScheme(ref scheme) if scheme == "mysql"), "{error}");
+        assert!(matches!(connect("orders.db", None).await.err().unwrap(), DatabaseError::NoScheme));
+    }
 
     #[test]
     fn a_shown_url_has_no_secrets() {

@@ -3,6 +3,7 @@
 //! ```sh
 //! cargo run --example order                                      # a story, with nothing to set up
 //! cargo run --release --example order -- orders.csv.gz           # an import of real orders
+//! cargo run --features postgres --example order -- --database-url postgres://ann@localhost/shop
 //! cargo run --release --example order -- --help
 //! ```
 //!
@@ -38,12 +39,15 @@ use crate::{
     summary::{Sales, Summary},
 };
 
+/// What files are imported into.
+const DATABASE_URL: &str = "sqlite:orders.db";
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let mut args = Args::parse();
     let done = match args.file.take() {
         Some(file) => import(file, args).await,
-        None => story::tell(&mut io::stdout()).await,
+        None => story::tell(args.database_url.as_deref(), &mut io::stdout()).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -62,14 +66,15 @@ async fn main() -> ExitCode {
 async fn import(file: PathBuf, args: Args) -> Result<(), Box<dyn Error + Send + Sync>> {
     // Before a database is made: a mistyped file name leaves none behind.
     Rows::open(&file, |file| file).map_err(|source| ImportError::File { path: file.clone(), source })?;
-    let store = database::connect(&args.database_url).await?;
+    let url = args.database_url.as_deref().unwrap_or(DATABASE_URL);
+    let store = database::connect(url, None).await?;
     let started = Instant::now();
     let run = Import { file, workers: args.workers, copies: args.repeat }.run(&store).await?;
     let summary = Summary {
         run,
         elapsed_seconds: started.elapsed(),
         sales: Sales::in_store(&store).await?,
-        database: database::without_secrets(&args.database_url),
+        database: database::without_secrets(url),
     };
     let text = match args.format {
         Format::Text => summary.to_string(),

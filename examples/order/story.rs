@@ -6,30 +6,38 @@
 use std::{error::Error, io::Write, sync::Arc, time::Duration};
 
 use annals::{
-    Error as StoreError, EventStore as _, ExecuteError, Executed, ExpectedVersion, Id, IdempotencyKey, LogQuery,
-    ManualClock, Outcome, Repository, SqliteStore, testing::Faulty,
+    Error as StoreError, EventStore, ExecuteError, Executed, ExpectedVersion, Id, IdempotencyKey, ManualClock, Outcome,
+    Repository, StreamQuery, testing::Faulty,
 };
 use chrono::{NaiveDate, NaiveDateTime};
 use rust_decimal::Decimal;
 
-use crate::domain::{Header, Line, Order, OrderCommand, OrderEvent, OrderRejection};
+use crate::{
+    database,
+    domain::{Header, Line, Order, OrderCommand, OrderEvent, OrderRejection},
+};
 
 type Told = Result<(), Box<dyn Error + Send + Sync>>;
 type Answer = Result<Executed, ExecuteError<OrderRejection>>;
 
-/// Tells the whole story. It comes out the same every time, down to the last byte.
-pub async fn tell(out: &mut (dyn Write + Send)) -> Told {
+/// Tells the whole story, in the database of a URL or in memory. It comes out the same every time, down to the last byte,
+/// but for the name of the database, and the number of the order where the story was told there before.
+pub async fn tell(url: Option<&str>, out: &mut (dyn Write + Send)) -> Told {
     let clock = Arc::new(ManualClock::new(opening_time().and_utc()));
-    let store = SqliteStore::options().shared_clock(Arc::<ManualClock>::clone(&clock)).open_in_memory().await?;
+    let shared_clock = Arc::<ManualClock>::clone(&clock);
+    let store = database::connect(url.unwrap_or(IN_MEMORY), Some(shared_clock)).await?;
+    let orders = Repository::new(&store);
+    let invoice = untold(&orders).await?;
     let mut story = Story {
-        orders: Repository::new(&store),
+        orders,
         // The invoice number is the order's natural key: whoever knows it knows the id.
-        id: Id::natural(INVOICE),
+        id: Id::natural(&invoice),
+        invoice,
         store,
         clock,
         out,
     };
-    story.prologue()?;
+    story.prologue(url)?;
     story.an_order_is_placed().await?;
     story.the_same_request_again().await?;
     story.the_same_key_for_another_request().await?;
@@ -41,31 +49,49 @@ pub async fn tell(out: &mut (dyn Write + Send)) -> Told {
     story.the_order_as_it_was().await
 }
 
+const IN_MEMORY: &str = "sqlite::memory:";
+
 const INVOICE: &str = "536365";
 
+/// How often the story can be told in one database.
+const TELLINGS: u32 = 1_000;
+
+/// Finds a number that no order has yet.
+async fn untold(orders: &Repository<Order>) -> Result<String, Box<dyn Error + Send + Sync>> {
+    for telling in 1..=TELLINGS {
+        let invoice = if telling == 1 { INVOICE.to_owned() } else { format!("{INVOICE}-{telling}") };
+        if !orders.load(Id::natural(&invoice)).await?.exists() {
+            return Ok(invoice);
+        }
+    }
+    Err(format!("the story has been told {TELLINGS} times in this database").into())
+}
+
 struct Story<'o> {
-    store: SqliteStore,
+    store: Arc<dyn EventStore>,
     orders: Repository<Order>,
     id: Id<Order>,
+    invoice: String,
     /// Moved on by hand, so that the story takes half an hour and no time.
     clock: Arc<ManualClock>,
     out: &'o mut (dyn Write + Send),
 }
 
 impl Story<'_> {
-    fn prologue(&mut self) -> Told {
+    fn prologue(&mut self, url: Option<&str>) -> Told {
         writeln!(self.out, "The story of one order\n")?;
-        self.say(
-            "It lives on a database in memory. Every request bears a key that its sender has made up; whoever is",
-        )?;
-        self.say("not sure that a request got through sends it again under the key it had. An answer marked (again)")?;
-        self.say("was not decided now: it is the first answer, kept with the order as the request's receipt.")
+        let place = url.map_or_else(|| "a database in memory".to_owned(), database::without_secrets);
+        self.say(&format!("It lives on {place}."))?;
+        self.say("Every request bears a key that its sender has made up; whoever is not sure that a request got")?;
+        self.say("through sends it again under the key it had. An answer marked (again) was not decided now: it is")?;
+        self.say("the first answer, kept with the order as the request's receipt.")
     }
 
     async fn an_order_is_placed(&mut self) -> Told {
         self.scene("1. An order is placed", 0)?;
         self.say("who   key    request                           answer")?;
-        self.send("Ann", "ann-1", &place()).await?;
+        let place = place(&self.invoice);
+        self.send("Ann", "ann-1", &place).await?;
         self.send("Ann", "ann-2", &add(6, "hanging heart", 255)).await?;
         self.send("Ann", "ann-3", &add(6, "metal lantern", 339)).await?;
 
@@ -148,7 +174,7 @@ impl Story<'_> {
         let before = self.events().await?;
         let due = self.orders.load(self.id).await?.state.total;
         // A store that fails on demand, around the real one.
-        let faulty = Faulty::new(self.store.clone(), 0);
+        let faulty = Faulty::new(Arc::clone(&self.store), 0);
         faulty.lose_next_reply();
         let pay = OrderCommand::Pay { amount: due };
         let answer = Repository::<Order>::new(&faulty).execute(self.id, &pay).idempotency_key(key("ann-6")?).await;
@@ -236,14 +262,14 @@ impl Story<'_> {
         self.say(&format!("{who:<6}{key:<7}{:<34}{answer}", request(command)))
     }
 
-    /// Counts all events in the store.
+    /// Counts the order's events in the database.
     async fn events(&mut self) -> Result<u64, StoreError> {
         let mut events = 0;
         let mut count = |_: annals::EventRef<'_>| {
             events += 1;
             Ok(())
         };
-        self.store.read_log(&LogQuery::all(), &mut count).await?;
+        self.store.read_stream(&StreamQuery::of(self.id.uuid()), &mut count).await?;
         Ok(events)
     }
 
@@ -254,9 +280,9 @@ impl Story<'_> {
     }
 }
 
-fn place() -> OrderCommand {
+fn place(invoice: &str) -> OrderCommand {
     OrderCommand::Place(Header {
-        invoice: INVOICE.to_owned(),
+        invoice: invoice.to_owned(),
         customer: Some("17850".to_owned()),
         country: "United Kingdom".to_owned(),
     })
