@@ -5,7 +5,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use annals::{EventStore as _, SqliteStore};
 use fastrand::Rng;
 use serde_json::json;
 
@@ -17,11 +16,19 @@ use crate::campaign;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_import_that_is_killed_anywhere_ends_in_the_same_sums() {
-    let rounds = campaign::sized(20);
+    is_killed_anywhere(&Shop::new(), campaign::sized(20)).await;
+}
+
+#[cfg(feature = "postgres")]
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_that_is_killed_anywhere_ends_in_the_same_sums_on_a_server() {
+    is_killed_anywhere(&Shop::on_server().await, campaign::sized(10)).await;
+}
+
+async fn is_killed_anywhere(shop: &Shop, rounds: u32) {
     let book = Book::of(40 * rounds as usize, 9);
     let expected = book.summary(1);
     let events = expected["events_recorded"].as_u64().unwrap();
-    let shop = Shop::open();
     let file = shop.file("week.csv", &book.csv);
     let random = &mut Rng::with_seed(10);
 
@@ -31,7 +38,7 @@ async fn an_import_that_is_killed_anywhere_ends_in_the_same_sums() {
         // At first the database itself is being made; later some more events are waited for.
         if round >= 3 {
             let step = random.u64(1..=(events / u64::from(rounds)).max(2));
-            wait_for_events(&shop, &mut import, step).await;
+            wait_for_events(shop, &mut import, step).await;
         }
         pause(Duration::from_micros(random.u64(..5_000)));
         import.kill().unwrap();
@@ -44,7 +51,7 @@ async fn an_import_that_is_killed_anywhere_ends_in_the_same_sums() {
     assert_eq!(totals(&last), totals(&expected));
     let lines = last["commands_accepted"].as_u64().unwrap() + last["commands_replayed"].as_u64().unwrap();
     assert_eq!((lines, &last["commands_rejected"]), (book.lines.len() as u64, &json!(0)));
-    assert_all_is_there(&shop, events).await;
+    assert_all_is_there(shop, events).await;
 
     let after = shop.import(&file, &[]);
     assert_eq!((totals(&after), &after["events_recorded"]), (totals(&expected), &json!(0)));
@@ -52,13 +59,12 @@ async fn an_import_that_is_killed_anywhere_ends_in_the_same_sums() {
 
 /// Waits until the import has recorded this many events more than there are, or has ended.
 async fn wait_for_events(shop: &Shop, import: &mut Child, more: u64) {
-    let store = SqliteStore::options().readers(1).open(shop.path("orders.db")).await.unwrap();
-    // Positions on SQLite have no holes: they count.
+    let store = shop.store().await;
+    // Positions count as well as need be: only what a killed import had begun leaves holes.
     let begun_at = store.head().await.unwrap().get();
     while store.head().await.unwrap().get() < begun_at + more && import.try_wait().unwrap().is_none() {
         tokio::task::yield_now().await;
     }
-    store.close().await;
 }
 
 /// Lets a short random time go by, so that kills meet every part of a commit.
@@ -71,7 +77,7 @@ fn pause(time: Duration) {
 
 /// Reads the whole log: every order is without holes, and nothing is there twice.
 async fn assert_all_is_there(shop: &Shop, events: u64) {
-    let store = SqliteStore::open(shop.path("orders.db")).await.unwrap();
+    let store = shop.store().await;
     let mut versions = std::collections::HashMap::new();
     let mut read = 0;
     let mut visit = |event: annals::EventRef<'_>| {
@@ -83,5 +89,4 @@ async fn assert_all_is_there(shop: &Shop, events: u64) {
     };
     store.read_log(&annals::LogQuery::all(), &mut visit).await.unwrap();
     assert_eq!(read, events);
-    store.close().await;
 }

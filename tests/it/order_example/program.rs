@@ -3,10 +3,15 @@
 use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
+    sync::Arc,
     time::SystemTime,
 };
 
+use annals::{EventStore, SqliteStore};
 use serde_json::Value;
+
+#[cfg(feature = "postgres")]
+use crate::postgres_server::Database;
 
 /// The example, which `cargo test` has built beside the tests.
 pub fn order() -> Command {
@@ -38,11 +43,63 @@ fn newest_source(list: &Path) -> SystemTime {
 /// A database and the files to import into it, in a folder of their own.
 pub struct Shop {
     folder: tempfile::TempDir,
+    #[cfg(feature = "postgres")]
+    database: Option<Database>,
 }
 
 impl Shop {
-    pub fn open() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
+    /// With the file that the program takes where it is not told of another.
+    pub fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            #[cfg(feature = "postgres")]
+            database: None,
+        }
+    }
+
+    pub async fn on_file() -> Self {
+        Self::new()
+    }
+
+    #[cfg(feature = "postgres")]
+    pub async fn on_server() -> Self {
+        Self { database: Some(Database::create().await), ..Self::new() }
+    }
+
+    #[cfg(feature = "postgres")]
+    pub const fn database(&self) -> Option<&Database> {
+        self.database.as_ref()
+    }
+
+    /// What the program is told, in the shop's folder.
+    pub fn database_url(&self) -> String {
+        #[cfg(feature = "postgres")]
+        if let Some(database) = &self.database {
+            return database.url().to_owned();
+        }
+        "sqlite:orders.db".to_owned()
+    }
+
+    /// What the program tells.
+    pub fn shown_url(&self) -> String {
+        let url = self.database_url();
+        let url = url.split('?').next().unwrap_or_default();
+        let Some((before, rest)) =
+            url.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.split_once('@')?)))
+        else {
+            return url.to_owned();
+        };
+        format!("{before}://{}@{}", rest.0.split(':').next().unwrap_or_default(), rest.1)
+    }
+
+    /// The database, seen with the crate's own eyes.
+    pub async fn store(&self) -> Arc<dyn EventStore> {
+        #[cfg(feature = "postgres")]
+        if let Some(database) = &self.database {
+            let store = annals::PostgresStore::options().readers(1).connect(database.url()).await;
+            return Arc::new(store.unwrap());
+        }
+        Arc::new(SqliteStore::options().readers(1).open(self.path("orders.db")).await.unwrap())
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -60,6 +117,10 @@ impl Shop {
     pub fn importer(&self, file: &Path) -> Command {
         let mut order = order();
         order.current_dir(&self.folder).args(["--format", "json"]).arg(file);
+        #[cfg(feature = "postgres")]
+        if let Some(database) = &self.database {
+            order.args(["--database-url", database.url()]);
+        }
         order
     }
 
