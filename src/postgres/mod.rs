@@ -1,4 +1,17 @@
 //! The store for production: PostgreSQL, written by several processes at once.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), annals::Error> {
+//! use annals::PostgresStore;
+//!
+//! // What the URL leaves out comes from PGUSER, PGPASSWORD and the like, and ~/.pgpass.
+//! let store = PostgresStore::connect("postgres://app@db.internal/shop").await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What its role needs, how it lives behind pgbouncer and what makes it durable is said under "PostgreSQL" on the
+//! [front page](crate).
 
 mod append;
 mod audit;
@@ -30,4 +43,13 @@ pub use work::PostgresWork;
 #[must_use]
 pub fn statements() -> Vec<(&'static str, &'static str)> {
     statement::ALL.to_vec()
+}
+
+/// Lists the settings of connections that append, or that read, for their plans.
+///
+/// So that tests can look at the plans that the store gets.
+#[doc(hidden)]
+#[must_use]
+pub fn connection_settings(is_writer: bool) -> Vec<(&'static str, &'static str)> {
+    options::plan_settings(if is_writer { options::Role::Writer } else { options::Role::Reader })
 }

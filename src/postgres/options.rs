@@ -125,8 +125,9 @@ impl PostgresOptions {
     ///
     /// In transaction mode, that is.
     /// Then nothing is set on connections, which belong to nobody: `lock_timeout` and the search path are to be set on
-    /// the role, with `ALTER ROLE … SET`, along with `plan_cache_mode = force_generic_plan` and `jit = off`; and other
-    /// processes' events are found by asking for them instead of `LISTEN`. pgbouncer needs to be 1.21 or newer, with
+    /// the role, with `ALTER ROLE … SET`, along with `plan_cache_mode = force_generic_plan`, and `jit`, `enable_seqscan` and
+    /// `enable_bitmapscan` = `off` (a plan that was made while the tables were small is kept); and other processes' events
+    /// are found by asking for them instead of `LISTEN`. pgbouncer needs to be 1.21 or newer, with
     /// `max_prepared_statements` above 0.
     #[must_use]
     pub const fn pooled(mut self, is_pooled: bool) -> Self {
@@ -226,6 +227,16 @@ const PLANS: [(&str, &str); 4] = [
 /// What an append joins is a batch of unknown size: hashed it stays linear.
 const JOINS: [(&str, &str); 2] = [("enable_nestloop", "off"), ("enable_mergejoin", "off")];
 
+/// The settings that decide how statements are planned.
+pub(super) fn plan_settings(role: Role) -> Vec<(&'static str, &'static str)> {
+    match role {
+        Role::Writer => PLANS.into_iter().chain(JOINS).collect(),
+        Role::Reader => PLANS.to_vec(),
+        // The application's own SQL is planned as it is used to.
+        Role::Work => Vec::new(),
+    }
+}
+
 impl PostgresOptions {
     /// Adds what every connection for this purpose is set to.
     pub(super) fn apply(&self, connect: PgConnectOptions, role: Role) -> PgConnectOptions {
@@ -237,12 +248,7 @@ impl PostgresOptions {
             ("default_transaction_isolation", "read committed".to_owned()),
             ("lock_timeout", self.lock_timeout.as_millis().to_string()),
         ];
-        if role != Role::Work {
-            settings.extend(PLANS.map(|(name, value)| (name, value.to_owned())));
-        }
-        if role == Role::Writer {
-            settings.extend(JOINS.map(|(name, value)| (name, value.to_owned())));
-        }
+        settings.extend(plan_settings(role).into_iter().map(|(name, value)| (name, value.to_owned())));
         settings.extend(self.schema.iter().map(|name| ("search_path", name.clone())));
         connect.options(settings)
     }

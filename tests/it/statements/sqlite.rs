@@ -1,4 +1,4 @@
-//! Every statement of the SQLite store, prepared on a migrated database.
+//! Every statement of the SQLite store.
 
 use std::collections::BTreeSet;
 

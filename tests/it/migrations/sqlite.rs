@@ -1,4 +1,4 @@
-//! Opening databases: new, old, newer, foreign, damaged, and several openers at once.
+//! On SQLite: new files, old, newer, foreign and damaged ones, and several openers at once.
 
 use std::{fs, path::Path};
 
@@ -216,7 +216,8 @@ async fn first_openers_of_two_processes_both_succeed() {
     for _ in 0..4 {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("events.db");
-        let children = [(); 2].map(|()| child::command("migrations::child_opens_and_appends", &path, "", &[]).spawn());
+        let children =
+            [(); 2].map(|()| child::command("migrations::sqlite::child_opens_and_appends", &path, "", &[]).spawn());
         fs::write(path.with_extension("go"), []).unwrap();
         for child in children {
             let output = child.unwrap().wait_with_output().unwrap();

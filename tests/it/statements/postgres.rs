@@ -1,0 +1,154 @@
+//! Every statement of the PostgreSQL store.
+
+use std::collections::BTreeSet;
+
+use annals::{PostgresStore, postgres::statements};
+use serde_json::Value;
+use sqlx::{
+    AssertSqlSafe, Connection as _, Executor as _, PgConnection, Row as _, SqlSafeStr as _, Statement as _,
+    postgres::PgConnectOptions,
+};
+
+use super::plan::{NESTED_LOOP, complaints, sorts};
+use crate::postgres_server::Database;
+
+async fn migrated() -> Database {
+    let database = Database::create().await;
+    PostgresStore::connect(database.url()).await.unwrap().close().await;
+    database
+}
+
+/// What stands before a statement.
+fn header(sql: &str) -> String {
+    sql.lines().take_while(|line| line.starts_with("--")).collect::<Vec<_>>().join("\n") + "\n"
+}
+
+#[tokio::test]
+async fn every_statement_can_be_prepared() {
+    let database = migrated().await;
+    let mut connection = database.connection().await;
+    for (name, sql) in statements() {
+        let prepared = (&mut connection).prepare(sql.into_sql_str()).await;
+        let prepared = prepared.unwrap_or_else(|error| panic!("{name}.sql: {error}\n{sql}"));
+        let binds = prepared.parameters().and_then(|parameters| parameters.left()).map_or(0, <[_]>::len);
+        let header = header(sql);
+        let documented = (1..).take_while(|number| header.contains(&format!("${number} "))).count();
+        assert_eq!(binds, documented, "{name}.sql takes {binds} binds and documents {documented}");
+        assert!(!header.contains(&format!("${} ", binds + 1)), "{name}.sql documents a bind that it does not take");
+    }
+}
+
+#[test]
+fn every_file_is_among_the_statements_and_every_statement_has_a_file() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/postgres/sql");
+    let files: BTreeSet<String> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .map(|name| name.strip_suffix(".sql").unwrap_or_else(|| panic!("{name} is no .sql file")).to_owned())
+        .collect();
+    assert_eq!(files, statements().into_iter().map(|(name, _)| name.to_owned()).collect());
+    for (name, sql) in statements() {
+        assert_eq!(std::fs::read_to_string(format!("{folder}/{name}.sql")).unwrap(), sql, "{name}");
+    }
+}
+
+/// Some thousands of aggregates, and the statistics of them.
+const FILL: &str = "
+    INSERT INTO annals_events (aggregate_id, sequence, position, command_id, checksum, recorded_at, schema_version,
+                               aggregate_type, event_type, payload, metadata)
+    SELECT md5(aggregate::text)::uuid, sequence, nextval('annals_positions'), gen_random_uuid(), 0, now(), 1, 'note',
+           'noted', '{}', '{}'
+    FROM generate_series(1, 4000) AS aggregate, generate_series(1, 8) AS sequence;
+    INSERT INTO annals_receipts (aggregate_id, idempotency_key, command_id, fingerprint, outcome, first_sequence,
+                                 last_sequence, recorded_at)
+    SELECT aggregate_id, 'key-' || sequence, command_id, sha256('request'), 'accepted', sequence, sequence, now()
+    FROM annals_events;
+    INSERT INTO annals_snapshots (aggregate_id, snapshot_version, sequence, event_checksum, state, checksum, recorded_at)
+    SELECT aggregate_id, 1, 4, 0, '{}', 0, now() FROM annals_events WHERE sequence = 4;
+    ANALYZE";
+
+/// A connection as the store makes it for a statement.
+async fn as_the_store(database: &Database, is_writer: bool) -> PgConnection {
+    let options: PgConnectOptions = database.url().parse().unwrap();
+    let settings = annals::postgres::connection_settings(is_writer);
+    PgConnection::connect_with(&options.options(settings)).await.unwrap()
+}
+
+fn is_of_writers(name: &str) -> bool {
+    name.starts_with("append_") || ["delete_receipt", "read_attempt", "read_standing"].contains(&name)
+}
+
+/// The plan of a prepared statement: with these settings the generic one, whatever is bound.
+async fn plan_of(connection: &mut PgConnection, sql: &str) -> Value {
+    // Safe: the text of a file of the crate, or of this file.
+    let prepare = AssertSqlSafe(format!("PREPARE planned AS {sql}"));
+    sqlx::raw_sql(prepare).execute(&mut *connection).await.unwrap_or_else(|error| panic!("{error}\n{sql}"));
+    let binds = (1..).take_while(|number| sql.contains(&format!("${number}"))).count();
+    let nulls = vec!["NULL"; binds].join(", ");
+    let arguments = if binds == 0 { String::new() } else { format!("({nulls})") };
+    // Safe: made of constants.
+    let explain = AssertSqlSafe(format!("EXPLAIN (FORMAT JSON) EXECUTE planned{arguments}"));
+    let plan = sqlx::query(explain).fetch_one(&mut *connection).await.unwrap();
+    sqlx::raw_sql("DEALLOCATE planned").execute(connection).await.unwrap();
+    // Unchecked: JSON as text, which is what is sent.
+    serde_json::from_str(plan.get_unchecked::<&str, _>(0)).unwrap()
+}
+
+/// Whether tables are empty or full: a plan that was made on the first day is kept for as long as its connection lives.
+#[tokio::test]
+async fn no_statement_walks_through_a_table_or_joins_each_row_with_each() {
+    let database = migrated().await;
+    for is_filled in [false, true] {
+        if is_filled {
+            sqlx::raw_sql(FILL).execute(&mut database.connection().await).await.unwrap();
+        }
+        let mut writer = as_the_store(&database, true).await;
+        let mut reader = as_the_store(&database, false).await;
+        for (name, sql) in statements() {
+            let connection = if is_of_writers(name) { &mut writer } else { &mut reader };
+            let plan = plan_of(connection, sql).await;
+            let found = found_in(name, &plan);
+            assert!(found.is_empty(), "{name}.sql, filled: {is_filled}: {found:?}\n{plan:#}");
+            // A batch is put in order, so that writers cannot wait for each other in a circle, and so are a few locks.
+            let may_sort = name.starts_with("append_") || ["read_holder", "read_schema"].contains(&name);
+            assert!(may_sort || !sorts(&plan), "{name}.sql sorts, filled: {is_filled}\n{plan:#}");
+            // Behind a pooler the role has the settings of readers for all: a batch's own rows may then be joined in loops.
+            let mut pooled = found_in(name, &plan_of(&mut reader, sql).await);
+            pooled.retain(|found| found != NESTED_LOOP);
+            assert!(pooled.is_empty(), "{name}.sql behind a pooler, filled: {is_filled}: {pooled:?}");
+        }
+    }
+}
+
+fn found_in(name: &str, plan: &Value) -> Vec<String> {
+    let by_position = ["read_log", "read_head", "check_positions", "audit_places", "audit_checkpoints"].contains(&name);
+    // All positions are drawn by way of one row; and one append has one version.
+    let one_row: &[&str] = if name == "append_one" { &["bound", "granted", "won"] } else { &["bound"] };
+    complaints(plan, if by_position { "position" } else { "aggregate_id" }, one_row)
+}
+
+#[tokio::test]
+async fn a_walk_through_a_table_and_a_quadratic_join_are_found() {
+    let database = migrated().await;
+    sqlx::raw_sql(FILL).execute(&mut database.connection().await).await.unwrap();
+    // Without the rest of the store's settings.
+    let options: PgConnectOptions = database.url().parse().unwrap();
+    let options = options.options([("plan_cache_mode", "force_generic_plan")]);
+    let mut connection = PgConnection::connect_with(&options).await.unwrap();
+    let quadratic = "SELECT * FROM unnest($1::bigint[]) AS a (n) JOIN unnest($2::bigint[]) AS b (n) ON a.n < b.n";
+    for (planted, what) in [
+        ("SELECT count(payload::text) FROM annals_events", "Seq Scan of annals_events"),
+        ("SELECT * FROM annals_events ORDER BY aggregate_id, sequence LIMIT 10", "Index Scan of annals_events by \"\""),
+        (
+            "SELECT * FROM annals_events WHERE position > $1 ORDER BY position LIMIT 10",
+            "annals_events by \"(\\\"position",
+        ),
+        (quadratic, NESTED_LOOP),
+    ] {
+        let plan = plan_of(&mut connection, planted).await;
+        let found = complaints(&plan, "aggregate_id", &[]);
+        assert!(found.iter().any(|found| found.contains(what)), "{planted}: {found:?}\n{plan:#}");
+    }
+    let plan = plan_of(&mut connection, "SELECT event_type FROM annals_events ORDER BY payload::text").await;
+    assert!(sorts(&plan), "{plan:#}");
+}
