@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 
-use crate::work::Work;
+use crate::{place::Engine, work::Work};
 
 /// Runs the same work on annals, on hand-written SQL and on bare INSERTs, and prints one table.
 ///
@@ -20,6 +20,15 @@ pub(crate) struct Args {
     /// How often everything is measured.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=99))]
     pub(crate) rounds: u32,
+
+    /// On which databases.
+    #[arg(long, value_delimiter = ',', default_values_t = [Engine::Sqlite, Engine::Postgres])]
+    on: Vec<Engine>,
+
+    /// The PostgreSQL server, by the URL of a database on it, for a role that may create others. Default: a server is
+    /// started for the run, in the directory for temporary files.
+    #[arg(long)]
+    pub(crate) database_url: Option<String>,
 
     /// What is done.
     #[arg(long, value_delimiter = ',', default_values_t = [Kind::Lifecycle, Kind::Contended, Kind::Load])]
@@ -37,7 +46,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = Format::Text)]
     pub(crate) format: Format,
 
-    /// Where the databases are made. Default: the directory for temporary files.
+    /// Where SQLite's databases are made. Default: the directory for temporary files.
     #[arg(long)]
     dir: Option<PathBuf>,
 
@@ -73,6 +82,11 @@ impl Args {
         self.work.iter().flat_map(of_kind).collect()
     }
 
+    /// The databases, in the order of the tables.
+    pub(crate) fn engines(&self) -> &[Engine] {
+        &self.on
+    }
+
     pub(crate) fn wants(&self, contender: &str) -> bool {
         self.contenders.is_empty() || self.contenders.iter().any(|name| name == contender)
     }
@@ -92,4 +106,4 @@ macro_rules! display_as_value {
     )+};
 }
 
-display_as_value!(Kind, Format);
+display_as_value!(Kind, Format, Engine);

@@ -2,23 +2,29 @@
 //!
 //! So that memory and CPU time are the contender's alone, and nobody inherits what another has warmed up.
 
-use std::{fs, path::PathBuf, process::Stdio};
+use std::process::Stdio;
 
 use anyhow::{Context as _, Result, ensure};
 use nix::sys::resource::{Usage, UsageWho, getrusage};
 use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 
-use crate::{contender, statistics::percentile, work::Work};
+use crate::{
+    contender,
+    place::{Engine, Place},
+    statistics::percentile,
+    work::Work,
+};
 
 /// What is to be measured.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Cell {
+    pub(crate) engine: Engine,
     pub(crate) contender: String,
     pub(crate) work: Work,
     pub(crate) commands: u64,
     /// Empty, and the cell's own.
-    pub(crate) directory: PathBuf,
+    pub(crate) place: Place,
 }
 
 /// What was measured.
@@ -28,11 +34,11 @@ pub(crate) struct Measures {
     pub(crate) p50_us: f64,
     pub(crate) p99_us: f64,
     pub(crate) p999_us: f64,
-    /// CPU time of the process for each command or load.
+    /// CPU time of the process for each command or load. A server's is not in it.
     pub(crate) cpu_us: f64,
     /// The most memory the process had, in MiB.
     pub(crate) peak_mib: f64,
-    /// The files after the database was closed.
+    /// The files after the database was closed; the tables and indexes, on a server.
     pub(crate) bytes_per_event: f64,
 }
 
@@ -53,9 +59,9 @@ impl Cell {
     /// Measures in this process.
     #[expect(clippy::cast_precision_loss, reason = "figures for people")]
     pub(crate) async fn measure(&self) -> Result<Measures> {
-        let contenders = contender::all();
+        let contenders = contender::all(self.engine);
         let contender = contenders.iter().find(|contender| contender.name() == self.contender);
-        let orders = contender.context("there is no such contender")?.open(&self.directory).await?;
+        let orders = contender.context("there is no such contender")?.open(&self.place).await?;
         let prepared = self.work.prepare(&orders).await?;
         let before = getrusage(UsageWho::RUSAGE_SELF)?;
         let done = self.work.run(&orders, self.commands).await?;
@@ -75,16 +81,8 @@ impl Cell {
             p999_us: microseconds(0.999),
             cpu_us: (cpu_microseconds(&after) - cpu_microseconds(&before)) as f64 / count,
             peak_mib: after.max_rss() as f64 / 1_024.0,
-            bytes_per_event: self.bytes_on_disk()? as f64 / events as f64,
+            bytes_per_event: self.place.bytes().await? as f64 / events as f64,
         })
-    }
-
-    fn bytes_on_disk(&self) -> Result<u64> {
-        let mut bytes = 0;
-        for entry in fs::read_dir(&self.directory)? {
-            bytes += entry?.metadata()?.len();
-        }
-        Ok(bytes)
     }
 }
 

@@ -11,7 +11,9 @@ use crate::{
     args::{Args, Format},
     cell::Cell,
     conditions::Conditions,
+    place::{Engine, Place},
     report::{Group, Report},
+    server::RunServer,
 };
 
 mod args;
@@ -19,7 +21,12 @@ mod cell;
 mod conditions;
 mod contender;
 mod order;
+mod place;
+#[path = "../../../tests/postgres_server/mod.rs"]
+#[allow(missing_docs, clippy::missing_panics_doc, clippy::missing_errors_doc, reason = "a part of the tests")]
+mod postgres_server;
 mod report;
+mod server;
 mod statistics;
 mod table;
 mod work;
@@ -42,29 +49,43 @@ async fn main() -> Result<()> {
 
 /// Measures round by round: each runs every contender in turn, so that what disturbs the machine disturbs them all.
 async fn run(args: &Args) -> Result<Report> {
-    let conditions = Conditions::of(&args.directory()).await?;
-    let mut groups: Vec<_> =
-        args.works().into_iter().map(|work| Group::of(work, |contender| args.wants(contender))).collect();
+    let mut server = None;
+    if args.engines().contains(&Engine::Postgres) {
+        server = Some(RunServer::of(args.database_url.as_deref()).await?);
+    }
+    let conditions = Conditions::of(&args.directory(), server.as_ref()).await?;
+    let mut groups = Vec::new();
+    for engine in args.engines() {
+        groups.extend(args.works().into_iter().map(|work| Group::of(*engine, work, |contender| args.wants(contender))));
+    }
     for round in 0..args.rounds {
         for group in &mut groups {
-            eprintln!("round {} of {}: {}", round + 1, args.rounds, group.work);
-            measure(group, args).await?;
+            eprintln!("round {} of {}: {}, {}", round + 1, args.rounds, group.engine, group.work);
+            measure(group, args, server.as_mut()).await?;
         }
     }
     groups.iter_mut().for_each(Group::sum_up);
     Ok(Report { conditions, rounds: args.rounds, commands: args.commands, groups })
 }
 
-async fn measure(group: &mut Group, args: &Args) -> Result<()> {
+async fn measure(group: &mut Group, args: &Args, mut server: Option<&mut RunServer>) -> Result<()> {
+    let (engine, work) = (group.engine, group.work);
     for row in group.rows.iter_mut().filter(|row| row.abstains.is_none()) {
-        let directory = tempfile::tempdir_in(args.directory())?;
-        let cell = Cell {
-            contender: row.contender.clone(),
-            work: group.work,
-            commands: args.commands,
-            directory: directory.path().to_owned(),
+        let cell = |place| Cell { engine, contender: row.contender.clone(), work, commands: args.commands, place };
+        let measured = match engine {
+            Engine::Sqlite => {
+                let directory = tempfile::tempdir_in(args.directory())?;
+                cell(Place::Directory(directory.path().to_owned())).measure_apart().await?
+            }
+            Engine::Postgres => {
+                let server = server.as_mut().context("there is no server")?;
+                let (name, url) = server.create().await?;
+                let measured = cell(Place::Url(url)).measure_apart().await;
+                server.remove(&name).await?;
+                measured?
+            }
         };
-        row.rounds.push(cell.measure_apart().await?);
+        row.rounds.push(measured);
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use crate::{
     cell::Measures,
     conditions::Conditions,
     contender::{self, BASELINE},
+    place::Engine,
     statistics::median,
     work::Work,
 };
@@ -22,6 +23,7 @@ pub(crate) struct Report {
 /// One piece of work.
 #[derive(Debug, Serialize)]
 pub(crate) struct Group {
+    pub(crate) engine: Engine,
     pub(crate) work: Work,
     pub(crate) rows: Vec<Row>,
 }
@@ -49,15 +51,15 @@ pub(crate) struct Medians {
 
 impl Group {
     /// A piece of work at which nothing was measured yet.
-    pub(crate) fn of(work: Work, wants: impl Fn(&str) -> bool) -> Self {
-        let contenders = contender::all();
+    pub(crate) fn of(engine: Engine, work: Work, wants: impl Fn(&str) -> bool) -> Self {
+        let contenders = contender::all(engine);
         let rows = contenders.iter().map(|contender| Row {
             contender: contender.name(),
             abstains: contender.abstains(work),
             rounds: Vec::new(),
             medians: None,
         });
-        Self { work, rows: rows.filter(|row| wants(&row.contender)).collect() }
+        Self { engine, work, rows: rows.filter(|row| wants(&row.contender)).collect() }
     }
 
     /// Takes the medians of what was measured.

@@ -40,7 +40,7 @@ impl fmt::Display for Group {
                 (None, reason) => writeln!(abstentions, " – {}: {}", row.contender, reason.unwrap_or("not measured"))?,
             }
         }
-        write!(f, "\n{}\n{table}\n{abstentions}", self.work)
+        write!(f, "\n{}: {}\n{table}\n{abstentions}", self.engine, self.work)
     }
 }
 

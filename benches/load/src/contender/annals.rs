@@ -1,15 +1,13 @@
 //! annals, with queue, cache, keys and snapshots on or off. Without the queue every append has a commit of its own.
 
-use std::{
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
 };
 
 use ::annals::{
-    Aggregate, Append, EventStoreExt as _, Id, IdempotencyKey, Limits, NewEvent, Repository, SqliteStore, Upcasters,
+    Aggregate, Append, EventStore, EventStoreExt as _, Id, IdempotencyKey, Limits, NewEvent, PostgresStore, Repository,
+    SqliteStore, Upcasters,
 };
 use anyhow::Result;
 use async_trait::async_trait;
@@ -18,6 +16,7 @@ use uuid::Uuid;
 use super::{Contender, Orders};
 use crate::{
     order::{Order, OrderCommand, OrderEvent, OrderRejection},
+    place::Place,
     work::Work,
 };
 
@@ -82,13 +81,21 @@ impl Contender for Annals {
         }
     }
 
-    async fn open(&self, directory: &Path) -> Result<Arc<dyn Orders>> {
+    async fn open(&self, place: &Place) -> Result<Arc<dyn Orders>> {
         let mut limits = Limits::default();
         if self.without_queue {
             limits.commit_appends = 1;
         }
-        let store = SqliteStore::options().limits(limits).open(directory.join(Self::FILE)).await?;
-        let mut repository = Repository::new(&store);
+        let store = match place {
+            Place::Directory(directory) => {
+                Store::Sqlite(SqliteStore::options().limits(limits).open(directory.join(Self::FILE)).await?)
+            }
+            Place::Url(url) => Store::Postgres(PostgresStore::options().limits(limits).connect(url).await?),
+        };
+        let mut repository = match &store {
+            Store::Sqlite(store) => Repository::new(store),
+            Store::Postgres(store) => Repository::new(store),
+        };
         if self.cache {
             repository = repository.cached(CACHED_ORDERS);
         }
@@ -100,8 +107,22 @@ impl Contender for Annals {
     }
 }
 
+enum Store {
+    Sqlite(SqliteStore),
+    Postgres(PostgresStore),
+}
+
+impl Store {
+    fn events(&self) -> &dyn EventStore {
+        match self {
+            Self::Sqlite(store) => store,
+            Self::Postgres(store) => store,
+        }
+    }
+}
+
 struct Opened {
-    store: SqliteStore,
+    store: Store,
     repository: Repository<Order>,
     has_snapshots: bool,
     /// Numbers the requests, where each has a key.
@@ -139,7 +160,10 @@ impl Orders for Opened {
     }
 
     async fn close(&self) -> Result<()> {
-        self.store.close().await;
+        match &self.store {
+            Store::Sqlite(store) => store.close().await,
+            Store::Postgres(store) => store.close().await,
+        }
         Ok(())
     }
 }
@@ -149,7 +173,7 @@ impl Opened {
         for chunk in events.chunks(APPEND_EVENTS) {
             let encoded: Result<Vec<_>, _> =
                 chunk.iter().map(|event| NewEvent::encode(event, &Upcasters::none())).collect();
-            self.store.append_one(Append::new(Order::TYPE, order).events(encoded?)).await?;
+            self.store.events().append_one(Append::new(Order::TYPE, order).events(encoded?)).await?;
         }
         Ok(())
     }

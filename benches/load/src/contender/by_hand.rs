@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::{Contender, Orders};
 use crate::{
     order::{Order, OrderCommand, OrderEvent},
+    place::Place,
     work::Work,
 };
 
@@ -55,8 +56,8 @@ impl Contender for ByHand {
         matches!(work, Work::Load { .. } if self.connections == 1).then_some("one task loads on one connection anyway")
     }
 
-    async fn open(&self, directory: &Path) -> Result<Arc<dyn Orders>> {
-        let pool = pool(&directory.join("by_hand.db"), self.connections).await?;
+    async fn open(&self, place: &Place) -> Result<Arc<dyn Orders>> {
+        let pool = pool(&place.directory()?.join("by_hand.db"), self.connections).await?;
         sqlx::query(CREATE_TABLE).execute(&pool).await?;
         Ok(Arc::new(Opened { pool }))
     }

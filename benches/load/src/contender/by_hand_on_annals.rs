@@ -1,6 +1,6 @@
 //! The hand-written loop over the very rows that annals has written: what its own loading is measured against.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use async_trait::async_trait;
@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::{Contender, Orders, annals::Annals, by_hand};
 use crate::{
     order::{Order, OrderCommand, OrderEvent},
+    place::Place,
     work::Work,
 };
 
@@ -28,9 +29,9 @@ impl Contender for ByHandOnAnnals {
         (!matches!(work, Work::Load { .. })).then_some("it only reads")
     }
 
-    async fn open(&self, directory: &Path) -> Result<Arc<dyn Orders>> {
-        let annals = Annals::default().open(directory).await?;
-        let pool = by_hand::pool(&directory.join(Annals::FILE), 4).await?;
+    async fn open(&self, place: &Place) -> Result<Arc<dyn Orders>> {
+        let annals = Annals::default().open(place).await?;
+        let pool = by_hand::pool(&place.directory()?.join(Annals::FILE), 4).await?;
         Ok(Arc::new(Opened { annals, pool }))
     }
 }

@@ -1,6 +1,6 @@
 //! Who is compared. A contender is one file behind two small traits, and a line in [`all`].
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use anyhow::Result;
 use async_trait::async_trait;
@@ -8,12 +8,14 @@ use uuid::Uuid;
 
 use crate::{
     order::{Order, OrderCommand, OrderEvent},
+    place::{Engine, Place},
     work::Work,
 };
 
 mod annals;
 mod by_hand;
 mod by_hand_on_annals;
+mod by_hand_on_postgres;
 mod raw;
 
 /// The contender that all others are compared with.
@@ -30,8 +32,8 @@ pub(crate) trait Contender: Send + Sync {
         None
     }
 
-    /// Makes a fresh database in an empty directory.
-    async fn open(&self, directory: &Path) -> Result<Arc<dyn Orders>>;
+    /// Makes a fresh database in an empty place.
+    async fn open(&self, place: &Place) -> Result<Arc<dyn Orders>>;
 }
 
 /// The orders of one contender.
@@ -50,8 +52,15 @@ pub(crate) trait Orders: Send + Sync {
     async fn close(&self) -> Result<()>;
 }
 
-/// All contenders, in the order of the table.
-pub(crate) fn all() -> Vec<Box<dyn Contender>> {
+/// All contenders on one kind of database, in the order of the table.
+pub(crate) fn all(engine: Engine) -> Vec<Box<dyn Contender>> {
+    match engine {
+        Engine::Sqlite => on_sqlite(),
+        Engine::Postgres => on_postgres(),
+    }
+}
+
+fn on_sqlite() -> Vec<Box<dyn Contender>> {
     use self::{
         annals::Annals, by_hand::ByHand, by_hand_on_annals::ByHandOnAnnals, raw::InsertEach, raw::InsertWaiting,
     };
@@ -69,5 +78,27 @@ pub(crate) fn all() -> Vec<Box<dyn Contender>> {
         Box::new(Annals { snapshots: true, ..annals }),
         Box::new(InsertEach),
         Box::new(InsertWaiting),
+    ]
+}
+
+fn on_postgres() -> Vec<Box<dyn Contender>> {
+    use self::{
+        annals::Annals,
+        by_hand_on_postgres::{ByHandOnPostgres, InsertEach},
+    };
+
+    let annals = Annals::default();
+    vec![
+        Box::new(ByHandOnPostgres { connections: 16, without_pings: false }),
+        Box::new(ByHandOnPostgres { connections: 4, without_pings: false }),
+        Box::new(ByHandOnPostgres { connections: 64, without_pings: false }),
+        Box::new(ByHandOnPostgres { connections: 16, without_pings: true }),
+        Box::new(Annals { without_queue: true, ..annals }),
+        Box::new(annals),
+        Box::new(Annals { keys: true, ..annals }),
+        Box::new(Annals { cache: true, ..annals }),
+        Box::new(Annals { cache: true, keys: true, ..annals }),
+        Box::new(Annals { snapshots: true, ..annals }),
+        Box::new(InsertEach),
     ]
 }

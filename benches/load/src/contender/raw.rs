@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::{Contender, Orders, by_hand};
 use crate::{
     order::{Order, OrderCommand, OrderEvent},
+    place::Place,
     work::Work,
 };
 
@@ -47,8 +48,8 @@ impl Contender for InsertEach {
         abstains(work)
     }
 
-    async fn open(&self, directory: &Path) -> Result<Arc<dyn Orders>> {
-        Ok(Arc::new(Each { pool: pool(directory).await? }))
+    async fn open(&self, place: &Place) -> Result<Arc<dyn Orders>> {
+        Ok(Arc::new(Each { pool: pool(place.directory()?).await? }))
     }
 }
 
@@ -62,8 +63,8 @@ impl Contender for InsertWaiting {
         abstains(work)
     }
 
-    async fn open(&self, directory: &Path) -> Result<Arc<dyn Orders>> {
-        let pool = pool(directory).await?;
+    async fn open(&self, place: &Place) -> Result<Arc<dyn Orders>> {
+        let pool = pool(place.directory()?).await?;
         let (waiting, arriving) = mpsc::unbounded_channel();
         tokio::spawn(write_all_that_wait(pool.clone(), arriving));
         Ok(Arc::new(Together { pool, waiting }))

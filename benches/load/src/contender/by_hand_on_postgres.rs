@@ -1,0 +1,227 @@
+//! What one would write without a library, on PostgreSQL: a SELECT and one INSERT per command, and no transaction.
+//!
+//! The UNIQUE constraint is the version check, so nothing has to be locked. And the limit: the INSERT alone.
+
+use std::sync::{Arc, Mutex};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use async_trait::async_trait;
+use futures_util::TryStreamExt as _;
+use sqlx::{PgConnection, PgPool, Row as _, postgres::PgPoolOptions};
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+use super::{BASELINE, Contender, Orders};
+use crate::{
+    order::{Order, OrderCommand, OrderEvent},
+    place::Place,
+    work::Work,
+};
+
+/// `json` and not `jsonb`: it is written faster, and annals has it too.
+const CREATE_TABLE: &str = "
+    CREATE TABLE events (
+        id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        aggregate_id uuid        NOT NULL,
+        sequence     bigint      NOT NULL,
+        event_type   text        NOT NULL,
+        payload      json        NOT NULL,
+        recorded_at  timestamptz NOT NULL DEFAULT now(),
+        UNIQUE (aggregate_id, sequence)
+    )";
+
+const SELECT_EVENTS: &str = "SELECT event_type, payload::text FROM events WHERE aggregate_id = $1 ORDER BY sequence";
+
+const INSERT_EVENT: &str =
+    "INSERT INTO events (aggregate_id, sequence, event_type, payload) VALUES ($1, $2, $3, $4::json)";
+
+/// How often a command that met another is run again.
+const ATTEMPTS: u32 = 1_000;
+
+/// How many connections the baseline has: 4 are ahead of it with one task, 64 with 256, neither in between.
+const BASELINE_CONNECTIONS: u32 = 16;
+
+/// How many connections the limit has: with more of them it is not faster.
+const CONNECTIONS_OF_THE_LIMIT: u32 = 16;
+
+/// A pool of this many connections, tuned: one is taken once for a command, and not tested before.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ByHandOnPostgres {
+    pub(super) connections: u32,
+    /// Whether the pool is one of our own. sqlx's pings a connection that is given back, whatever it is told: here the
+    /// ping costs the caller nothing, but the server a round trip.
+    pub(super) without_pings: bool,
+}
+
+/// A prepared INSERT and a commit per event. Nothing is read, checked or decided.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct InsertEach;
+
+#[async_trait]
+impl Contender for ByHandOnPostgres {
+    fn name(&self) -> String {
+        match self.connections {
+            connections if self.without_pings => format!("by hand, {connections} connections, no pings"),
+            BASELINE_CONNECTIONS => BASELINE.to_owned(),
+            connections => format!("by hand, {connections} connections"),
+        }
+    }
+
+    fn abstains(&self, work: Work) -> Option<&'static str> {
+        (self.name() != BASELINE && matches!(work, Work::Load { .. }))
+            .then_some("one task loads on one connection anyway")
+    }
+
+    async fn open(&self, place: &Place) -> Result<Arc<dyn Orders>> {
+        let pool = pool(place.url()?, self.connections).await?;
+        let kept = if self.without_pings { Some(Kept::all_of(&pool, self.connections).await?) } else { None };
+        Ok(Arc::new(Opened { pool, kept, is_checked: true }))
+    }
+}
+
+#[async_trait]
+impl Contender for InsertEach {
+    fn name(&self) -> String {
+        "limit: INSERT each".to_owned()
+    }
+
+    fn abstains(&self, work: Work) -> Option<&'static str> {
+        match work {
+            Work::Lifecycle { .. } => None,
+            Work::Contended => Some("without versions there is nothing to contend for"),
+            Work::Load { .. } => Some("it only writes"),
+        }
+    }
+
+    async fn open(&self, place: &Place) -> Result<Arc<dyn Orders>> {
+        let pool = pool(place.url()?, CONNECTIONS_OF_THE_LIMIT).await?;
+        Ok(Arc::new(Opened { pool, kept: None, is_checked: false }))
+    }
+}
+
+/// All connections are made at once, so that none is made while the clock runs.
+async fn pool(url: &str, connections: u32) -> Result<PgPool> {
+    let pool = PgPoolOptions::new()
+        .max_connections(connections)
+        .min_connections(connections)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+        .connect(url)
+        .await?;
+    sqlx::query(CREATE_TABLE).execute(&pool).await?;
+    Ok(pool)
+}
+
+/// The connections of a pool, taken for good: given from hand to hand, without a word to the server.
+struct Kept {
+    idle: Mutex<Vec<PgConnection>>,
+    permits: Semaphore,
+}
+
+impl Kept {
+    async fn all_of(pool: &PgPool, connections: u32) -> Result<Self> {
+        let mut idle = Vec::new();
+        for _ in 0..connections {
+            idle.push(pool.acquire().await?.leak());
+        }
+        Ok(Self { permits: Semaphore::new(idle.len()), idle: Mutex::new(idle) })
+    }
+}
+
+struct Opened {
+    pool: PgPool,
+    kept: Option<Kept>,
+    /// Whether the stream is read and the command decided.
+    is_checked: bool,
+}
+
+#[async_trait]
+impl Orders for Opened {
+    async fn execute(&self, order: Uuid, command: &OrderCommand) -> Result<()> {
+        if !self.is_checked {
+            let event = OrderEvent::of(command);
+            return insert(&mut *self.pool.acquire().await?, order, place_of(&event), &event).await;
+        }
+        for attempt in 1.. {
+            match self.attempt(order, command).await {
+                Err(error) if attempt < ATTEMPTS && is_conflict(&error) => {}
+                ended => return ended,
+            }
+        }
+        Ok(())
+    }
+
+    async fn fill(&self, order: Uuid, history: &[OrderEvent]) -> Result<()> {
+        if !self.is_checked {
+            bail!("a limit has no histories");
+        }
+        let mut transaction = self.pool.begin().await?;
+        for (sequence, event) in (1..).zip(history) {
+            insert(&mut transaction, order, sequence, event).await?;
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    async fn load(&self, order: Uuid) -> Result<Order> {
+        Ok(fold(&mut *self.pool.acquire().await?, order).await?.0)
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.pool.close().await;
+        Ok(())
+    }
+}
+
+impl Opened {
+    async fn attempt(&self, order: Uuid, command: &OrderCommand) -> Result<()> {
+        let Some(kept) = &self.kept else {
+            return attempt_on(&mut *self.pool.acquire().await?, order, command).await;
+        };
+        let _permit = kept.permits.acquire().await?;
+        let taken = kept.idle.lock().ok().and_then(|mut idle| idle.pop());
+        let mut connection = taken.context("there is a connection for each permit")?;
+        let ended = attempt_on(&mut connection, order, command).await;
+        kept.idle.lock().map_err(|_| anyhow!("a task has panicked"))?.push(connection);
+        ended
+    }
+}
+
+async fn attempt_on(connection: &mut PgConnection, order: Uuid, command: &OrderCommand) -> Result<()> {
+    let (state, version) = fold(connection, order).await?;
+    let event = state.decide(command)?;
+    insert(connection, order, version + 1, &event).await
+}
+
+/// The place of an event in the life of an order: the limit knows it without a look.
+const fn place_of(event: &OrderEvent) -> i64 {
+    match event {
+        OrderEvent::Placed(_) => 1,
+        OrderEvent::LineAdded(_) => 2,
+        OrderEvent::Paid(_) => 3,
+        OrderEvent::Shipped(_) => 4,
+    }
+}
+
+/// Reads the events of an order and folds them. Gives the state and how many they were.
+async fn fold(connection: &mut PgConnection, order: Uuid) -> Result<(Order, i64)> {
+    let mut rows = sqlx::query(SELECT_EVENTS).bind(order).fetch(connection);
+    let (mut state, mut version) = (Order::default(), 0);
+    while let Some(row) = rows.try_next().await? {
+        state.evolve(&OrderEvent::decode(row.try_get(0)?, row.try_get(1)?)?);
+        version += 1;
+    }
+    Ok((state, version))
+}
+
+async fn insert(connection: &mut PgConnection, order: Uuid, sequence: i64, event: &OrderEvent) -> Result<()> {
+    let (event_type, payload) = event.encode()?;
+    sqlx::query(INSERT_EVENT).bind(order).bind(sequence).bind(event_type).bind(payload).execute(connection).await?;
+    Ok(())
+}
+
+fn is_conflict(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<sqlx::Error>().and_then(sqlx::Error::as_database_error);
+    error.is_some_and(|error| error.is_unique_violation())
+}
