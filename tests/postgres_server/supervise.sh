@@ -67,7 +67,8 @@ start() {
     # The server says when it is ready. It is not stopped before, as a signal that comes too early is lost.
     while IFS= read -r line <&3; do
         printf '%s\n' "$line" >>log
-        case $line in *'database system is ready to accept connections'*)
+        # A standby says `read-only connections`.
+        case $line in *'database system is ready to accept '*)
             is_ready=yes
             break
             ;;
