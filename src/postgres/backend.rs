@@ -12,11 +12,13 @@ use uuid::Uuid;
 
 use super::{
     append::{self, Patience},
-    log::{self, Horizon},
+    log::{Horizon, Sight},
+    notify::Notices,
     options::{PostgresOptions, Role},
     page,
     pool::{self, Connections},
     read, row, snapshot,
+    stall::Stall,
 };
 use crate::store::{
     Append, Appended, Backend, Clock, Concurrency, Error, IdempotencyKey, Limits, LoadQuery, LoadVisitor, LogQuery,
@@ -41,6 +43,8 @@ pub(super) struct PostgresBackend {
     pub(super) works: PgPool,
     pub(super) limits: Limits,
     concurrency: Concurrency,
+    sight: Sight,
+    pub(super) notices: Notices,
     lock_timeout: Duration,
     clock: Arc<dyn Clock>,
 }
@@ -56,6 +60,8 @@ impl PostgresBackend {
             works: pool::pool(to(Role::Work), options.works, timeout),
             limits: options.limits,
             concurrency: Concurrency { writes: options.writers as usize, loads: LOADERS as usize },
+            sight: Sight { is_pooled: options.is_pooled, stall: Stall::new(options.stall_after) },
+            notices: Notices::new(to(Role::Reader), timeout, options.is_pooled),
             lock_timeout: options.lock_timeout,
             clock: Arc::clone(&options.clock),
         }
@@ -70,11 +76,12 @@ impl PostgresBackend {
         self.loaders.close().await;
         self.readers.close().await;
         self.works.close().await;
+        self.notices.close().await;
     }
 
     pub(super) async fn horizon(&self) -> Result<Horizon, Error> {
         let mut taken = self.readers.acquire().await?;
-        let read = log::watch(taken.connection()).await;
+        let read = self.sight.watch(taken.connection()).await;
         taken.settle(read)
     }
 
@@ -91,6 +98,10 @@ impl PostgresBackend {
                 return Err(Error::outcome_unknown(late));
             }
         };
+        let mut written = batch.iter().zip(&answers).filter(|(append, _)| !append.events.is_empty());
+        if written.any(|(_, answer)| answer.as_ref().is_ok_and(|appended| !appended.replayed)) {
+            self.notices.committed();
+        }
         // A connection that is gone is not kept, and neither is one of which that is not sure.
         if !answers.iter().any(|answer| matches!(answer, Err(Error::OutcomeUnknown { .. } | Error::Unavailable { .. })))
         {
@@ -161,7 +172,7 @@ impl Backend for PostgresBackend {
     async fn read_log(&self, query: &LogQuery, visit: Visit<'_>) -> Result<LogRead, Error> {
         let read = async {
             let mut taken = self.readers.acquire().await?;
-            let done = log::read(taken.connection(), query, visit).await;
+            let done = self.sight.read(taken.connection(), query, visit).await;
             taken.settle(done)
         };
         telemetry::operation(SYSTEM, "read_log", read).await
@@ -179,9 +190,13 @@ impl Backend for PostgresBackend {
     async fn head(&self) -> Result<Position, Error> {
         let read = async {
             let mut taken = self.readers.acquire().await?;
-            let done = log::head(taken.connection()).await;
+            let done = self.sight.head(taken.connection()).await;
             taken.settle(done)
         };
         telemetry::operation(SYSTEM, "head", read).await
+    }
+
+    async fn noticed(&self) {
+        self.notices.noticed().await;
     }
 }

@@ -1,53 +1,215 @@
 //! The global log, up to the horizon.
 
+use std::{fmt, time::Instant};
+
 use futures_util::TryStreamExt as _;
-use sqlx::PgConnection;
+use sqlx::{Connection as _, PgConnection, Postgres, Transaction, postgres::PgArguments};
 
 use super::{
     classify::classify,
     row::{self, column, named},
+    stall::{Seen, Stall},
     statement::{READ_HEAD, READ_HOLDER, READ_HORIZON, READ_LAST_POSITION, READ_LOG},
 };
 use crate::store::{
-    Error, EventRef, Fault, LogQuery, LogRead, Position, Selection, Trail, Visit, from_column, to_column,
+    Error, EventRef, Fault, LogQuery, LogRead, Position, Selection, Trail, Visit, telemetry, to_column,
 };
 
 /// The most rows that are read in the hope that they have no holes, before the horizon is asked for.
 const DENSE_EVENTS: u64 = 512;
 
+/// What the statements that belong together with a horizon begin with behind a pooler.
+///
+/// There each statement of its own may go to another connection, after a fail-over to another server, and a horizon holds
+/// for the server it was read from. READ COMMITTED: each statement in it still sees what was committed before it.
+const PINNED: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY";
+
 /// Tells how far the log can be read, and who holds it back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Horizon {
     /// Up to this position nothing can appear any more.
+    ///
+    /// Not a cursor: there need not be an event at it, and a crash of the server can have it drawn again.
     pub position: Position,
     /// The last position drawn.
     ///
     /// The same as `position` where nobody holds the horizon back.
     pub last_drawn: Position,
-    /// The server's process whose transaction is the oldest under way.
+    /// The oldest transaction under way that has written events; `None` where there is none.
+    pub held_by: Option<Holder>,
+}
+
+/// Names a transaction that holds the horizon back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Holder {
+    /// One of a connection, by the server's process id: see `pg_stat_activity`.
+    Process {
+        /// The process id.
+        pid: i32,
+    },
+    /// One that was prepared and belongs to no connection: see `pg_prepared_xacts`.
+    Prepared {
+        /// The name it was prepared under; `None` where it has ended meanwhile.
+        name: Option<String>,
+    },
+}
+
+impl Holder {
+    /// The server's process id; `None` for a prepared transaction, which has none.
+    #[must_use]
+    pub const fn pid(&self) -> Option<i32> {
+        match self {
+            Self::Process { pid } => Some(*pid),
+            Self::Prepared { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Process { pid } => write!(f, "process {pid}"),
+            Self::Prepared { name: Some(name) } => write!(f, "prepared transaction {name:?}"),
+            Self::Prepared { name: None } => f.write_str("a prepared transaction"),
+        }
+    }
+}
+
+/// How the log is looked at.
+#[derive(Debug)]
+pub(super) struct Sight {
+    /// Whether a pooler stands in between.
+    pub(super) is_pooled: bool,
+    pub(super) stall: Stall,
+}
+
+impl Sight {
+    /// Reads the horizon, by two statements in this order: see `read_horizon.sql`.
     ///
-    /// `None` where there is none, or it is a prepared transaction.
-    pub held_by: Option<i32>,
+    /// Every reading counts for what is said of a horizon that stands still.
+    async fn horizon(&self, connection: &mut PgConnection) -> Result<Position, Error> {
+        let last_drawn = last_position(connection).await?;
+        let row = sqlx::query(READ_HORIZON).bind(last_drawn).fetch_one(&mut *connection).await.map_err(classify)?;
+        let horizon = drawn(column(&row, 0)?);
+        match self.stall.observe(horizon, drawn(last_drawn), Instant::now()) {
+            Seen::Moving | Seen::Standing(None) => {}
+            Seen::Standing(Some(time)) => telemetry::horizon_still_stalled(time),
+            Seen::Stalled(time) => {
+                // Who it is can have changed since: then the horizon moves, and nothing is to be said.
+                if let Horizon { position, held_by: Some(holder), .. } = watch(connection).await?
+                    && position == horizon
+                {
+                    telemetry::horizon_stalled(horizon, time, holder.pid(), &holder);
+                }
+            }
+            Seen::GoesOn(time) => telemetry::horizon_goes_on(horizon, time),
+        }
+        Ok(horizon)
+    }
+
+    /// The last event that a reader may see.
+    pub(super) async fn head(&self, connection: &mut PgConnection) -> Result<Position, Error> {
+        if !self.is_pooled {
+            return self.head_here(connection).await;
+        }
+        let mut pinned = connection.begin_with(PINNED).await.map_err(classify)?;
+        let head = self.head_here(&mut pinned).await?;
+        release(pinned).await;
+        Ok(head)
+    }
+
+    async fn head_here(&self, connection: &mut PgConnection) -> Result<Position, Error> {
+        let horizon = self.horizon(connection).await?;
+        head_up_to(connection, horizon).await
+    }
+
+    /// Visits events up to the horizon.
+    ///
+    /// Only a hole needs the horizon: rows that run on from the cursor cannot hide anything. At a hole it is asked for, and
+    /// the rows are read *again* from there: those in hand are older than it. A cursor beyond the last position finds
+    /// nothing and stays: that a log was set back is found by whoever knows which event the cursor stood for.
+    pub(super) async fn read(
+        &self,
+        connection: &mut PgConnection,
+        query: &LogQuery,
+        visit: Visit<'_>,
+    ) -> Result<LogRead, Error> {
+        let mut walk = Walk { trail: Trail::default(), last: query.after, visited: 0, visit };
+        if is_whole(query) {
+            let most = query.limit.map_or(DENSE_EVENTS, |limit| limit.min(DENSE_EVENTS));
+            let end = walk.dense(connection, query, most).await?;
+            if end == End::OfLog || query.limit.is_some_and(|limit| walk.visited >= limit) {
+                return Ok(LogRead { position: walk.last });
+            }
+        }
+        if !self.is_pooled {
+            return self.read_on(connection, query, walk).await;
+        }
+        let mut pinned = connection.begin_with(PINNED).await.map_err(classify)?;
+        let read = self.read_on(&mut pinned, query, walk).await?;
+        release(pinned).await;
+        Ok(read)
+    }
+
+    /// Goes on up to the horizon.
+    async fn read_on(
+        &self,
+        connection: &mut PgConnection,
+        query: &LogQuery,
+        mut walk: Walk<'_>,
+    ) -> Result<LogRead, Error> {
+        let horizon = self.horizon(connection).await?;
+        let limit = query.limit.map(|limit| limit - walk.visited.min(limit));
+        let read = walk.up_to(connection, query, horizon, limit).await?;
+        let is_full = limit.is_some_and(|limit| read >= limit);
+        // A cursor is the position of an event, never the horizon: that one may name a place that a crash takes back.
+        if !is_whole(query) && !is_full {
+            walk.last = walk.last.max(head_up_to(connection, horizon).await?);
+        }
+        Ok(LogRead { position: walk.last })
+    }
+
+    /// The horizon, and who holds it back.
+    pub(super) async fn watch(&self, connection: &mut PgConnection) -> Result<Horizon, Error> {
+        if !self.is_pooled {
+            return watch(connection).await;
+        }
+        let mut pinned = connection.begin_with(PINNED).await.map_err(classify)?;
+        let horizon = watch(&mut pinned).await?;
+        release(pinned).await;
+        Ok(horizon)
+    }
 }
 
-/// Reads the horizon, by two statements in this order: see `read_horizon.sql`.
-async fn horizon(connection: &mut PgConnection) -> Result<Position, Error> {
-    let last_drawn = last_position(connection).await?;
-    let row = sqlx::query(READ_HORIZON).bind(last_drawn).fetch_one(connection).await.map_err(classify)?;
-    // Below zero where a bound was taken from a sequence that was set back since: nothing can be read then.
-    Ok(Position::new(column::<i64>(&row, 0)?.max(0).unsigned_abs()))
+/// Ends a transaction that has written nothing.
+async fn release(pinned: Transaction<'_, Postgres>) {
+    // Where it does not arrive the connection is gone, and with it the transaction.
+    drop(pinned.rollback().await);
 }
 
-/// The horizon, and who holds it back.
-pub(super) async fn watch(connection: &mut PgConnection) -> Result<Horizon, Error> {
-    let drawn = last_position(&mut *connection).await?;
-    let row = sqlx::query(READ_HOLDER).bind(drawn).fetch_optional(connection).await.map_err(classify)?;
-    let last_drawn = Position::new(from_column(drawn)?);
+fn is_whole(query: &LogQuery) -> bool {
+    query.selection == Selection::all()
+}
+
+async fn watch(connection: &mut PgConnection) -> Result<Horizon, Error> {
+    let last = last_position(&mut *connection).await?;
+    let row = sqlx::query(READ_HOLDER).bind(last).fetch_optional(connection).await.map_err(classify)?;
+    let last_drawn = drawn(last);
     let Some(row) = row else {
         return Ok(Horizon { position: last_drawn, last_drawn, held_by: None });
     };
-    let bound = Position::new(named::<i64>(&row, "bound")?.max(0).unsigned_abs());
-    Ok(Horizon { position: bound.min(last_drawn), last_drawn, held_by: named(&row, "pid")? })
+    let holder = match named(&row, "pid")? {
+        Some(pid) => Holder::Process { pid },
+        None => Holder::Prepared { name: named(&row, "prepared_as")? },
+    };
+    Ok(Horizon { position: drawn(named(&row, "bound")?).min(last_drawn), last_drawn, held_by: Some(holder) })
+}
+
+/// A position as it was drawn. Below zero where a bound was taken from a sequence that was set back since: nothing can be
+/// read then.
+fn drawn(position: i64) -> Position {
+    Position::new(position.max(0).unsigned_abs())
 }
 
 async fn last_position(connection: &mut PgConnection) -> Result<i64, Error> {
@@ -59,40 +221,9 @@ async fn last_position(connection: &mut PgConnection) -> Result<i64, Error> {
     named(&row, "last_position")
 }
 
-/// The last event that a reader may see.
-pub(super) async fn head(connection: &mut PgConnection) -> Result<Position, Error> {
-    let horizon = horizon(connection).await?;
-    head_up_to(connection, horizon).await
-}
-
 async fn head_up_to(connection: &mut PgConnection, horizon: Position) -> Result<Position, Error> {
     let row = sqlx::query(READ_HEAD).bind(to_column(horizon.get())).fetch_one(connection).await.map_err(classify)?;
     Ok(row::position(column(&row, 0)?)?.unwrap_or(Position::START))
-}
-
-/// Visits events up to the horizon.
-///
-/// Only a hole needs the horizon: rows that run on from the cursor cannot hide anything. At a hole it is asked for, and the
-/// rows are read *again* from there: those in hand are older than it.
-pub(super) async fn read(connection: &mut PgConnection, query: &LogQuery, visit: Visit<'_>) -> Result<LogRead, Error> {
-    let mut walk = Walk { trail: Trail::default(), last: query.after, visited: 0, visit };
-    let is_whole = query.selection == Selection::all();
-    if is_whole {
-        let most = query.limit.map_or(DENSE_EVENTS, |limit| limit.min(DENSE_EVENTS));
-        let end = walk.dense(connection, query, most).await?;
-        if end == End::OfLog || query.limit.is_some_and(|limit| walk.visited >= limit) {
-            return Ok(LogRead { position: walk.last });
-        }
-    }
-    let horizon = horizon(connection).await?;
-    let limit = query.limit.map(|limit| limit - walk.visited.min(limit));
-    let read = walk.up_to(connection, query, horizon, limit).await?;
-    let is_full = limit.is_some_and(|limit| read >= limit);
-    // A cursor is the position of an event, never the horizon: that one may name a place that a crash takes back.
-    if !is_whole && !is_full {
-        walk.last = walk.last.max(head_up_to(connection, horizon).await?);
-    }
-    Ok(LogRead { position: walk.last })
 }
 
 /// Where a walk over rows without holes has ended.
@@ -156,7 +287,7 @@ impl Walk<'_> {
     }
 }
 
-type Statement<'q> = sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>;
+type Statement<'q> = sqlx::query::Query<'q, Postgres, PgArguments>;
 
 fn statement(query: &LogQuery, up_to: i64, limit: Option<u64>) -> Statement<'_> {
     sqlx::query(READ_LOG)

@@ -24,6 +24,7 @@ pub struct PostgresOptions {
     pub(super) works: u32,
     pub(super) lock_timeout: Duration,
     pub(super) acquire_timeout: Duration,
+    pub(super) stall_after: Duration,
     pub(super) schema: Option<String>,
     pub(super) is_pooled: bool,
     pub(super) limits: Limits,
@@ -39,6 +40,7 @@ impl fmt::Debug for PostgresOptions {
             .field("works", &self.works)
             .field("lock_timeout", &self.lock_timeout)
             .field("acquire_timeout", &self.acquire_timeout)
+            .field("stall_after", &self.stall_after)
             .field("schema", &self.schema)
             .field("is_pooled", &self.is_pooled)
             .field("limits", &self.limits)
@@ -55,6 +57,7 @@ impl Default for PostgresOptions {
             works: 8,
             lock_timeout: Duration::from_secs(1),
             acquire_timeout: Duration::from_secs(5),
+            stall_after: Duration::from_secs(5),
             schema: None,
             is_pooled: false,
             limits: Limits::default(),
@@ -112,6 +115,17 @@ impl PostgresOptions {
         self
     }
 
+    /// Sets after how long it is told that readers of the log are held back, and by whom. Default: 5 seconds.
+    ///
+    /// Whoever writes events and does not commit holds them back: nothing is skipped, however long it takes. What is told
+    /// is a log line that names the server's process or the prepared transaction, and the gauges
+    /// `annals_horizon_stalled_seconds` and `annals_horizon_holder_pid`. Told while somebody reads the log or waits for it.
+    #[must_use]
+    pub const fn stall_after(mut self, time: Duration) -> Self {
+        self.stall_after = time;
+        self
+    }
+
     /// Sets the schema that the tables are in. It has to exist.
     ///
     /// Default: the first of the role's search path.
@@ -144,7 +158,8 @@ impl PostgresOptions {
 
     /// Sets how often to look for events of other processes.
     ///
-    /// While somebody waits for them. See [`Polling`] for the default.
+    /// While somebody waits for them. See [`Polling`] for the default. They are told of as well, within milliseconds, over
+    /// connections of their own; looking finds them all, told or not.
     #[must_use]
     pub const fn polling(mut self, polling: Polling) -> Self {
         self.polling = polling;

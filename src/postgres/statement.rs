@@ -16,7 +16,9 @@ pub(super) const FIND_MIGRATIONS_TABLE: &str = include_str!("sql/find_migrations
 pub(super) const LOAD_PAGES: &str = include_str!("sql/load_pages.sql");
 pub(super) const LOAD_STREAM: &str = include_str!("sql/load_stream.sql");
 pub(super) const LOCK_SCHEMA: &str = include_str!("sql/lock_schema.sql");
+pub(super) const NOTIFY_EVENTS: &str = include_str!("sql/notify_events.sql");
 pub(super) const READ_ATTEMPT: &str = include_str!("sql/read_attempt.sql");
+pub(super) const READ_CHANNEL: &str = include_str!("sql/read_channel.sql");
 pub(super) const READ_HEAD: &str = include_str!("sql/read_head.sql");
 pub(super) const READ_HOLDER: &str = include_str!("sql/read_holder.sql");
 pub(super) const READ_HORIZON: &str = include_str!("sql/read_horizon.sql");
@@ -32,7 +34,7 @@ pub(super) const READ_VERSION_UNTIL: &str = include_str!("sql/read_version_until
 pub(super) const SAVE_SNAPSHOT: &str = include_str!("sql/save_snapshot.sql");
 
 /// Every statement by its file's name.
-pub(super) const ALL: [(&str, &str); 30] = [
+pub(super) const ALL: [(&str, &str); 32] = [
     ("append_batch", APPEND_BATCH),
     ("append_event", APPEND_EVENT),
     ("append_keyed_event", APPEND_KEYED_EVENT),
@@ -49,7 +51,9 @@ pub(super) const ALL: [(&str, &str); 30] = [
     ("load_pages", LOAD_PAGES),
     ("load_stream", LOAD_STREAM),
     ("lock_schema", LOCK_SCHEMA),
+    ("notify_events", NOTIFY_EVENTS),
     ("read_attempt", READ_ATTEMPT),
+    ("read_channel", READ_CHANNEL),
     ("read_head", READ_HEAD),
     ("read_holder", READ_HOLDER),
     ("read_horizon", READ_HORIZON),

@@ -103,6 +103,7 @@ impl Work for PostgresWork {
         if self.events > 0 {
             // Also where the reply was lost: the events may be there.
             self.front.committed();
+            self.front.backend().notices.committed();
         }
         committed?;
         telemetry::events_appended(self.events);

@@ -137,6 +137,47 @@ pub(crate) fn snapshot_not_kept(error: &Error) {
     tracing::warn!(error.type = error_type(error), error = %error, "a snapshot was not kept: going on without");
 }
 
+/// Readers of the log are held back by a transaction that has written events and does not end.
+#[cfg(feature = "postgres")]
+#[cfg_attr(not(feature = "tracing"), expect(unused_variables, reason = "without tracing nobody listens"))]
+pub(crate) fn horizon_stalled(at: Position, time: Duration, pid: Option<i32>, holder: &dyn std::fmt::Display) {
+    #[cfg(feature = "metrics")]
+    {
+        metrics::gauge!("annals_horizon_stalled_seconds").set(time.as_secs_f64());
+        // Process ids begin at 1: 0 is a prepared transaction, or nobody.
+        metrics::gauge!("annals_horizon_holder_pid").set(pid.unwrap_or(0));
+    }
+    #[cfg(feature = "tracing")]
+    tracing::warn!(
+        annals.position = at.get(),
+        stalled_seconds = time.as_secs_f64(),
+        pid,
+        holder = %holder,
+        "readers of the log are held back by a transaction that has written events and does not end"
+    );
+}
+
+/// They still are, and nothing is to be said anew.
+#[cfg(feature = "postgres")]
+#[cfg_attr(not(feature = "metrics"), expect(unused_variables, reason = "without metrics there is nothing to set"))]
+pub(crate) fn horizon_still_stalled(time: Duration) {
+    #[cfg(feature = "metrics")]
+    metrics::gauge!("annals_horizon_stalled_seconds").set(time.as_secs_f64());
+}
+
+/// Readers of the log go on after it was said that they are held back.
+#[cfg(feature = "postgres")]
+#[cfg_attr(not(feature = "tracing"), expect(unused_variables, reason = "without tracing nobody listens"))]
+pub(crate) fn horizon_goes_on(at: Position, time: Duration) {
+    #[cfg(feature = "metrics")]
+    {
+        metrics::gauge!("annals_horizon_stalled_seconds").set(0.0);
+        metrics::gauge!("annals_horizon_holder_pid").set(0.0);
+    }
+    #[cfg(feature = "tracing")]
+    tracing::info!(annals.position = at.get(), stalled_seconds = time.as_secs_f64(), "readers of the log go on");
+}
+
 /// The kind of an error, as a label.
 #[cfg(feature = "tracing")]
 pub(crate) const fn error_type(error: &Error) -> &'static str {
