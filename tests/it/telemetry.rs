@@ -23,7 +23,7 @@ use crate::faults::{
     tally::{Tally, TallyCommand},
 };
 
-type Fields = BTreeMap<String, String>;
+pub type Fields = BTreeMap<String, String>;
 
 #[derive(Debug, Clone, Default)]
 struct Record {
@@ -89,9 +89,10 @@ impl<S: tracing::Subscriber + for<'l> LookupSpan<'l>> Layer<S> for Recorder {
 }
 
 /// What was told during a test. Metrics by name, label and value; those of a histogram by how many.
-struct Told {
+pub struct Told {
     recorder: Recorder,
     metrics: BTreeMap<String, u64>,
+    pub gauges: BTreeMap<String, f64>,
 }
 
 impl Told {
@@ -100,7 +101,7 @@ impl Told {
         spans.iter().filter(|span| span.name == name).map(|span| span.fields.clone()).collect()
     }
 
-    fn lines(&self, part: &str) -> Vec<Fields> {
+    pub fn lines(&self, part: &str) -> Vec<Fields> {
         let lines = self.recorder.lines.lock().unwrap();
         lines.iter().filter(|line| line.name.contains(part)).map(|line| line.fields.clone()).collect()
     }
@@ -113,17 +114,17 @@ impl Told {
 
 /// Runs a test in a process of its own: whether a span is told at all is decided for a whole process, and tests beside
 /// this one, to which nobody listens, decide otherwise.
-fn alone(test: &str, body: impl FnOnce()) {
+pub fn alone(test: &str, body: impl FnOnce()) {
     if child::name() == "alone" {
         return body();
     }
-    let output = child::command(&format!("telemetry::{test}"), Path::new(""), "alone", &[]).output().unwrap();
+    let output = child::command(test, Path::new(""), "alone", &[]).output().unwrap();
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success() && out.contains("1 passed"), "{out}\n{err}");
 }
 
 /// Runs on one thread, which is what the recorders listen to.
-fn listen<F: Future<Output = ()>>(test: impl FnOnce() -> F) -> Told {
+pub fn listen<F: Future<Output = ()>>(test: impl FnOnce() -> F) -> Told {
     let recorder = Recorder::default();
     let metrics = DebuggingRecorder::new();
     let snapshotter = metrics.snapshotter();
@@ -132,17 +133,22 @@ fn listen<F: Future<Output = ()>>(test: impl FnOnce() -> F) -> Told {
     tracing::subscriber::with_default(subscriber, || {
         metrics::with_local_recorder(&metrics, || runtime.block_on(test()));
     });
-    let told = snapshotter.snapshot().into_vec().into_iter().map(|(key, _, _, value)| {
+    let mut gauges = BTreeMap::new();
+    let told = snapshotter.snapshot().into_vec().into_iter().filter_map(|(key, _, _, value)| {
         let key = key.key();
         let labels: Vec<_> = key.labels().map(|label| format!("{}={}", label.key(), label.value())).collect();
         let value = match value {
             DebugValue::Counter(count) => count,
             DebugValue::Histogram(values) => values.len() as u64,
-            DebugValue::Gauge(_) => panic!("{} is a gauge", key.name()),
+            DebugValue::Gauge(value) => {
+                gauges.insert(key.name().to_owned(), value.into_inner());
+                return None;
+            }
         };
-        (format!("{}{{{}}}", key.name(), labels.join(",")), value)
+        Some((format!("{}{{{}}}", key.name(), labels.join(",")), value))
     });
-    Told { recorder, metrics: told.collect() }
+    let metrics = told.collect();
+    Told { recorder, metrics, gauges }
 }
 
 fn keyed(name: &str) -> IdempotencyKey {
@@ -172,7 +178,7 @@ async fn five_outcomes(store: &SqliteStore, id: Id<Tally>) {
 
 #[test]
 fn a_command_has_a_span_that_tells_how_it_ended() {
-    alone("a_command_has_a_span_that_tells_how_it_ended", || {
+    alone("telemetry::a_command_has_a_span_that_tells_how_it_ended", || {
         let id = Id::<Tally>::new();
         let told = listen(|| async move {
             five_outcomes(&SqliteStore::open_in_memory().await.unwrap(), id).await;
@@ -203,7 +209,7 @@ fn a_command_has_a_span_that_tells_how_it_ended() {
 
 #[test]
 fn an_operation_of_the_database_has_a_span_with_the_conventional_names() {
-    alone("an_operation_of_the_database_has_a_span_with_the_conventional_names", || {
+    alone("telemetry::an_operation_of_the_database_has_a_span_with_the_conventional_names", || {
         let told = listen(|| async {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("events.db");
@@ -256,7 +262,7 @@ fn an_operation_of_the_database_has_a_span_with_the_conventional_names() {
 
 #[test]
 fn every_retry_and_every_giving_up_is_a_line() {
-    alone("every_retry_and_every_giving_up_is_a_line", || {
+    alone("telemetry::every_retry_and_every_giving_up_is_a_line", || {
         let told = listen(|| async {
             let store = Faulty::new(SqliteStore::open_in_memory().await.unwrap(), 1);
             let tallies = Repository::<Tally>::new(&store);
@@ -291,7 +297,7 @@ fn every_retry_and_every_giving_up_is_a_line() {
 
 #[test]
 fn metrics_have_the_promised_names_and_count_what_happened() {
-    alone("metrics_have_the_promised_names_and_count_what_happened", || {
+    alone("telemetry::metrics_have_the_promised_names_and_count_what_happened", || {
         let told = listen(|| async {
             let store = SqliteStore::open_in_memory().await.unwrap();
             let id = Id::<Tally>::new();
@@ -328,7 +334,7 @@ fn metrics_have_the_promised_names_and_count_what_happened() {
 
 #[test]
 fn nothing_that_is_told_holds_a_payload_a_key_or_a_password() {
-    alone("nothing_that_is_told_holds_a_payload_a_key_or_a_password", || {
+    alone("telemetry::nothing_that_is_told_holds_a_payload_a_key_or_a_password", || {
         let secret = "hunter2";
         let told = listen(|| async {
             let folder = tempfile::tempdir().unwrap();

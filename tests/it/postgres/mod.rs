@@ -1,3 +1,4 @@
 //! What is asked of PostgreSQL alone.
 
+mod horizon;
 mod server;
