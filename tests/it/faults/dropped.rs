@@ -7,8 +7,7 @@ use std::{
 };
 
 use annals::{
-    EventStore, EventStoreExt as _, ExpectedVersion, IdempotencyKey, Repository, SqliteStore, StreamQuery,
-    Transactional as _, Work as _,
+    EventStoreExt as _, ExpectedVersion, IdempotencyKey, Repository, SqliteStore, StreamQuery, Transactional, Work as _,
 };
 use uuid::Uuid;
 
@@ -44,7 +43,7 @@ impl<F: Future> Future for Impatient<F> {
 }
 
 /// `None` where the future was dropped.
-async fn within<F: Future>(polls: usize, future: F) -> Option<F::Output> {
+pub async fn within<F: Future>(polls: usize, future: F) -> Option<F::Output> {
     Impatient { future: Some(Box::pin(future)), polls }.await
 }
 
@@ -52,7 +51,7 @@ async fn within<F: Future>(polls: usize, future: F) -> Option<F::Output> {
 const MANY: usize = 400;
 
 /// Runs `attempt` with 0, 1, 2 … polls until it comes to its end a few times in a row.
-async fn for_every_await_point<F: Future<Output = bool>>(least: usize, mut attempt: impl FnMut(usize) -> F) {
+pub async fn for_every_await_point<F: Future<Output = bool>>(least: usize, mut attempt: impl FnMut(usize) -> F) {
     let mut finished = 0;
     let mut dropped = 0;
     for polls in 0..MANY {
@@ -70,7 +69,7 @@ async fn for_every_await_point<F: Future<Output = bool>>(least: usize, mut attem
 }
 
 /// The writer is free and nothing is open on it.
-async fn writer_is_usable(store: &SqliteStore) {
+pub async fn writer_is_usable<S: Transactional>(store: &S) {
     let id = Uuid::now_v7();
     let mut work = store.begin().await.unwrap();
     work.append(&notes(id, ExpectedVersion::New, 1, 1)).await.unwrap();
@@ -80,7 +79,7 @@ async fn writer_is_usable(store: &SqliteStore) {
     assert!(!appended.replayed);
 }
 
-async fn dropped_appends(store: &SqliteStore) {
+pub async fn dropped_appends<S: Transactional>(store: &S) {
     for expected in [ExpectedVersion::New, ExpectedVersion::Any] {
         for_every_await_point(2, |polls| async move {
             let append = notes(Uuid::now_v7(), expected, 7, 20);
@@ -99,7 +98,7 @@ async fn dropped_appends(store: &SqliteStore) {
     }
 }
 
-async fn dropped_commands(store: &SqliteStore) {
+pub async fn dropped_commands<S: Transactional + Clone + 'static>(store: &S) {
     let tallies = &Repository::<Tally>::new(store);
     for_every_await_point(2, |polls| async move {
         let key = Uuid::now_v7().to_string();

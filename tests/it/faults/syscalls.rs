@@ -10,7 +10,8 @@ use annals::{Error, ExecuteError, Fault, Repository, Retry, SqliteStore};
 
 use super::{
     child,
-    log_check::{check_acknowledged, check_file},
+    ledger::Ledger,
+    log_check::check_file,
     tally::{Request, Tally, answer_line},
 };
 use crate::campaign;
@@ -148,7 +149,7 @@ fn no_failing_system_call_loses_or_doubles_a_command() {
             runtime.block_on(async {
                 let store = SqliteStore::open(&path).await.unwrap();
                 let checked = check_file(&store, &path).await;
-                check_acknowledged(&store, &checked, &said.acknowledged).await;
+                Ledger { acknowledged: said.acknowledged }.check(&store, &checked).await;
                 let tallies = Repository::<Tally>::new(&store);
                 for number in 0..REQUESTS {
                     Request::of(&format!("{name}-{number}")).run(&tallies).await.ok();
