@@ -59,12 +59,12 @@ impl ServerOptions {
         let settings: Vec<String> = settings.flat_map(|setting| ["-c".to_owned(), setting]).collect();
         let in_memory = self.in_memory;
         if !self.tcp {
-            return Server::spawn(&binaries, &Conditions { password: None, in_memory }, None, &settings).await;
+            return Server::spawn(&binaries, &Conditions { in_memory, ..Conditions::default() }, None, &settings).await;
         }
         let mut failed = String::new();
         for _ in 0..PORTS_TRIED {
             let password = format!("{:016x}{:016x}", random(), random());
-            let conditions = Conditions { password: Some(password.clone()), in_memory };
+            let conditions = Conditions { password: Some(password.clone()), in_memory, primary: None };
             let tcp = Tcp { port: free_port()?, password };
             match Server::spawn(&binaries, &conditions, Some(tcp), &settings).await {
                 Ok(server) => return Ok(server),
@@ -106,6 +106,22 @@ impl Server {
         Self::options().start().await.unwrap_or_else(|error| panic!("{error}"))
     }
 
+    /// Starts a standby that follows this server: on a unix socket, with the settings that every server has.
+    ///
+    /// # Panics
+    ///
+    /// Where it does not start.
+    pub async fn standby(&self) -> Self {
+        let primary = format!("host={} port={} user=postgres", self.folder().display(), self.port());
+        let conditions = Conditions { primary: Some(primary), ..Conditions::default() };
+        let standby = async { Self::spawn(&Search::here().find()?, &conditions, None, &[]).await };
+        standby.await.unwrap_or_else(|error: String| panic!("{error}"))
+    }
+
+    fn port(&self) -> u16 {
+        self.tcp.as_ref().map_or(PORT_OF_SOCKET, |tcp| tcp.port)
+    }
+
     async fn spawn(
         binaries: &Path,
         conditions: &Conditions,
@@ -125,7 +141,7 @@ impl Server {
     /// The URL of a database through the unix socket, as superuser. `postgres` is there from the beginning.
     pub fn url(&self, database: &str) -> String {
         let folder = encoded(&self.folder().to_string_lossy());
-        let port = self.tcp.as_ref().map_or(PORT_OF_SOCKET, |tcp| tcp.port);
+        let port = self.port();
         format!("postgres://postgres@localhost:{port}/{database}?host={folder}")
     }
 

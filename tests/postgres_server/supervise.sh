@@ -5,7 +5,8 @@
 #
 # BIN has initdb and postgres, PLACE is the folder the directory is made in, each OPTION goes to postgres. With
 # ANNALS_TEST_PG_PASSWORD set, connections over TCP are taken with that password; without it none are. With
-# ANNALS_TEST_PG_MEMORY=1 the directory lies in memory where that has room, and in PLACE otherwise.
+# ANNALS_TEST_PG_MEMORY=1 the directory lies in memory where that has room, and in PLACE otherwise. With
+# ANNALS_TEST_PG_PRIMARY set, a connection string, the server is a standby of the one it leads to.
 #
 # Standard input takes a word a line: start, stop (as an operator stops), stop-immediately (as a crash does).
 # Standard output answers a line each: `folder PATH` once, then `ready PID`, `failed` or `stopped`.
@@ -41,6 +42,10 @@ server='' rest=''
 
 initialise() {
     mkfifo messages || return 1
+    if [ -n "${ANNALS_TEST_PG_PRIMARY:-}" ]; then
+        "$bin/pg_basebackup" -d "$ANNALS_TEST_PG_PRIMARY" -D data -R -X stream -c fast --no-sync </dev/null >>log
+        return
+    fi
     host=reject
     if [ -n "${ANNALS_TEST_PG_PASSWORD:-}" ]; then
         host=scram-sha-256

@@ -31,6 +31,8 @@ pub struct Conditions {
     pub password: Option<String>,
     /// Whether the data lies in memory, where that has room.
     pub in_memory: bool,
+    /// The connection string of the server that it is a standby of, where it is one.
+    pub primary: Option<String>,
 }
 
 /// The shell that holds one server. It ends, and with it the server, with this value or this process.
@@ -60,6 +62,7 @@ impl Supervisor {
         command.env("LC_ALL", "C").current_dir("/").process_group(0);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         command.env("ANNALS_TEST_PG_PASSWORD", conditions.password.as_deref().unwrap_or_default());
+        command.env("ANNALS_TEST_PG_PRIMARY", conditions.primary.as_deref().unwrap_or_default());
         command.env("ANNALS_TEST_PG_MEMORY", if conditions.in_memory { "1" } else { "" });
         if let Some(account) = &account {
             account.run(&mut command);
