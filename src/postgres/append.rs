@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{
     batch::{self, Group},
-    classify::{classify, classify_commit, is_lock_timeout, is_lost_race},
+    classify::{classify, classify_commit, is_lost_race, is_stuck, is_unstorable},
     row::{self, named},
     statement::{DELETE_RECEIPT, READ_ATTEMPT, READ_STANDING},
 };
@@ -45,7 +45,7 @@ pub(super) async fn write(
         answers: batch.iter().map(|_| None).collect(),
         patience,
         reruns: 0,
-        one_by_one: false,
+        together: Together::All,
     };
     settling.run(connection).await?;
     let unanswered = || Err(Error::OutcomeUnknown { source: None });
@@ -59,8 +59,17 @@ struct Settling<'a> {
     answers: Vec<Option<Result<Appended, Error>>>,
     patience: Patience,
     reruns: u32,
-    /// After others were in the way, so that one append does not hold up its neighbours.
-    one_by_one: bool,
+    together: Together,
+}
+
+/// What goes with one statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Together {
+    All,
+    /// One aggregate's: after others were in the way, so that one that is stuck does not hold up its neighbours.
+    Group,
+    /// One append: after one among them could not be stored.
+    Append,
 }
 
 impl Settling<'_> {
@@ -78,8 +87,11 @@ impl Settling<'_> {
         loop {
             let open = self.open();
             let mut groups = batch::groups(self.requests, &open);
-            if self.one_by_one {
+            if self.together != Together::All {
                 groups.truncate(1);
+            }
+            if let (Together::Append, Some(group)) = (self.together, groups.first_mut()) {
+                group.members.truncate(1);
             }
             if groups.is_empty() {
                 return Ok(());
@@ -93,7 +105,7 @@ impl Settling<'_> {
                     for (at, appended) in written {
                         self.answers[at] = Some(Ok(appended));
                     }
-                    let looked_at = if self.one_by_one { members(&groups) } else { open };
+                    let looked_at = if self.together == Together::All { open } else { members(&groups) };
                     self.look(connection, looked_at).await?;
                 }
                 Err(error) => self.failed(&groups, error).await?,
@@ -109,11 +121,15 @@ impl Settling<'_> {
         }
         if is_lost_race(&error) {
             self.reruns += 1;
-            self.one_by_one |= self.reruns > BATCH_RERUNS;
+            if self.reruns > BATCH_RERUNS {
+                self.together = self.together.max(Together::Group);
+            }
             // So that those who met do not meet again at once.
             tokio::time::sleep(Duration::from_micros(fastrand::u64(0..500 << self.reruns.min(6)))).await;
-        } else if is_lock_timeout(&error) && groups.len() > 1 {
-            self.one_by_one = true;
+        } else if is_stuck(&error) && groups.len() > 1 {
+            self.together = Together::Group;
+        } else if is_unstorable(&error) && members.len() > 1 {
+            self.together = Together::Append;
         } else {
             let error = classify_commit(error);
             self.answer_all(&members, &error);

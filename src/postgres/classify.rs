@@ -101,9 +101,15 @@ pub(super) fn is_lost_race(error: &sqlx::Error) -> bool {
     sqlstate(error).is_some_and(|code| code == "23505" || code.starts_with("40") && code != "40003")
 }
 
-/// Tells whether somebody held a lock for longer than `lock_timeout`.
-pub(super) fn is_lock_timeout(error: &sqlx::Error) -> bool {
-    sqlstate(error).is_some_and(|code| code == "55P03")
+/// Tells whether the statement took too long, because somebody held a lock perhaps: `lock_timeout`, `statement_timeout`.
+pub(super) fn is_stuck(error: &sqlx::Error) -> bool {
+    sqlstate(error).is_some_and(|code| matches!(code.as_str(), "55P03" | "57014"))
+}
+
+/// Tells whether the statement held something that cannot be stored: a value, a violated constraint, a limit.
+pub(super) fn is_unstorable(error: &sqlx::Error) -> bool {
+    sqlstate(error)
+        .is_some_and(|code| code != "23505" && ["22", "23", "54"].iter().any(|class| code.starts_with(class)))
 }
 
 fn sqlstate(error: &sqlx::Error) -> Option<String> {

@@ -9,6 +9,8 @@ mod load;
 mod lost_replies;
 mod proxy;
 mod restarts;
+mod timeouts;
+mod unstorable;
 
 use std::time::Duration;
 
