@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::{
     backend::PostgresBackend,
     classify::classify,
+    pool::not_acquired,
     row::{self, named, raw},
     statement::{AUDIT_CHECKPOINTS, AUDIT_EVENTS, AUDIT_PLACES, AUDIT_RECEIPTS, AUDIT_SNAPSHOTS, READ_HEAD},
     store::PostgresStore,
@@ -36,8 +37,8 @@ impl PostgresAudit {
     async fn begin(backend: &PostgresBackend, page_rows: u32) -> Result<Self, Error> {
         let runtime = Handle::try_current().map_err(Error::unavailable)?;
         let begun = backend.works.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await;
-        let mut audit =
-            Self { transaction: HeldTransaction::new(begun.map_err(classify)?, runtime), page_rows: page_rows.max(1) };
+        let begun = begun.map_err(|error| not_acquired(&backend.works, error))?;
+        let mut audit = Self { transaction: HeldTransaction::new(begun, runtime), page_rows: page_rows.max(1) };
         // The transaction sees what is there at its first read. What is not committed by then it never sees, whatever
         // its position: no horizon is needed, sequences have no holes in any snapshot.
         audit.head().await?;

@@ -71,6 +71,16 @@ pub(super) fn classify_commit(error: sqlx::Error) -> Error {
     }
 }
 
+/// Classifies an error of the COMMIT of a transaction with the application's own SQL.
+///
+/// Of annals' own constraints none waits for COMMIT: one that fails there is the application's, and fails every time.
+pub(super) fn classify_own_commit(error: sqlx::Error) -> Error {
+    match sqlstate(&error) {
+        Some(code) if code == "23505" => Error::backend(Fault::Other, error),
+        _ => classify_commit(error),
+    }
+}
+
 /// What the error says; `Err` where the connection is gone.
 fn told(error: sqlx::Error) -> Result<Error, sqlx::Error> {
     let Some(code) = sqlstate(&error) else {
@@ -112,7 +122,7 @@ pub(super) fn is_unstorable(error: &sqlx::Error) -> bool {
         .is_some_and(|code| code != "23505" && ["22", "23", "54"].iter().any(|class| code.starts_with(class)))
 }
 
-fn sqlstate(error: &sqlx::Error) -> Option<String> {
+pub(super) fn sqlstate(error: &sqlx::Error) -> Option<String> {
     error.as_database_error()?.code().map(Into::into)
 }
 

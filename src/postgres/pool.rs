@@ -198,3 +198,14 @@ pub(super) fn pool(connect: PgConnectOptions, connections: u32, within: Duration
         })
         .connect_lazy_with(connect)
 }
+
+/// Says why sqlx's pool gave no connection.
+///
+/// It asks a server that refuses until the time is over, and then says what it says when all are in use. Where there are
+/// fewer than there may be, none was to be had. (While several ask at once, one of them counts as a connection.)
+pub(super) fn not_acquired(pool: &PgPool, error: sqlx::Error) -> Error {
+    match error {
+        sqlx::Error::PoolTimedOut if pool.size() < pool.options().get_max_connections() => Error::unavailable(error),
+        error => classify(error),
+    }
+}

@@ -4,19 +4,25 @@ use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, Postgres};
+use sqlx::{PgConnection, PgPool, Postgres};
 use tokio::runtime::Handle;
 
 use super::{
     append::{self, Patience},
     backend::{PostgresBackend, SYSTEM},
-    classify::{classify, classify_commit},
+    classify::{classify, classify_own_commit, sqlstate},
+    pool::not_acquired,
     read,
+    row::column,
     statement::CHECK_TRANSACTION,
 };
 use crate::store::{
     Append, Appended, Error, Fault, Front, HeldTransaction, Limits, StreamQuery, StreamRead, Visit, Work, telemetry,
 };
+
+/// An append has to see what others commit while it waits for them. The mark ends with the transaction, and
+/// `check_transaction.sql` looks for it.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL annals.work = 'open'";
 
 /// Holds an open transaction on a PostgreSQL database.
 ///
@@ -36,9 +42,9 @@ impl PostgresWork {
     pub(super) async fn begin(front: Arc<Front<PostgresBackend>>) -> Result<Self, Error> {
         let runtime = Handle::try_current().map_err(Error::unavailable)?;
         let backend = front.backend();
-        // An append has to see what others commit while it waits for them.
-        let begun = backend.works.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE").await;
-        let transaction = HeldTransaction::new(begun.map_err(classify)?, runtime);
+        let begun = backend.works.begin_with(BEGIN).await;
+        let begun = begun.map_err(|error| classify_begin(&backend.works, error))?;
+        let transaction = HeldTransaction::new(begun, runtime);
         let (now, limits) = (backend.now(), backend.limits);
         Ok(Self { front, transaction, has_failed: false, now, limits, events: 0 })
     }
@@ -65,13 +71,30 @@ impl PostgresWork {
         if self.has_failed {
             return Err(failed_before());
         }
-        sqlx::query(CHECK_TRANSACTION).execute(self.transaction.connection()).await.map_err(|error| {
-            match error.as_database_error().and_then(|error| error.code()).as_deref() {
-                Some("25P02") => failed_before(),
-                _ => classify(error),
-            }
+        let checked = sqlx::query(CHECK_TRANSACTION).fetch_one(self.transaction.connection()).await;
+        let row = checked.map_err(|error| match sqlstate(&error).as_deref() {
+            Some("25P02") => failed_before(),
+            _ => classify(error),
         })?;
-        self.transaction.commit().await.map_err(classify_commit)
+        if !column::<bool>(&row, 0)? {
+            // By COMMIT or by ROLLBACK, or by one and then the other.
+            return Err(Error::outcome_unknown(Ended));
+        }
+        self.transaction.commit().await.map_err(classify_own_commit)
+    }
+}
+
+/// The application has sent a COMMIT or ROLLBACK of its own.
+#[derive(Debug, thiserror::Error)]
+#[error("the transaction was ended by a statement of the application's")]
+struct Ended;
+
+/// Says why no transaction was begun.
+fn classify_begin(works: &PgPool, error: sqlx::Error) -> Error {
+    match sqlstate(&error).as_deref() {
+        // feature_not_supported: what a standby says of READ WRITE.
+        Some("0A000") => Error::backend(Fault::ReadOnly, error),
+        _ => not_acquired(works, error),
     }
 }
 

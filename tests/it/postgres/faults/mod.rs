@@ -1,16 +1,20 @@
 //! What goes wrong around a PostgreSQL server, and that nothing acknowledged is lost by it.
 
 mod backends;
+mod connections;
 mod cuts;
 mod database_check;
 mod dropped;
 mod kill;
 mod load;
 mod lost_replies;
+mod pools;
 mod proxy;
 mod restarts;
+mod standby;
 mod timeouts;
 mod unstorable;
+mod works;
 
 use std::time::Duration;
 
