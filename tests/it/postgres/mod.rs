@@ -1,5 +1,5 @@
 //! What is asked of PostgreSQL alone.
 
-mod horizon;
 mod faults;
+mod horizon;
 mod server;
