@@ -35,7 +35,9 @@ pub struct Horizon {
     ///
     /// The same as `position` where nobody holds the horizon back.
     pub last_drawn: Position,
-    /// The oldest transaction under way that has written events; `None` where there is none.
+    /// The oldest transaction under way that has written events.
+    ///
+    /// `None` where there is none.
     pub held_by: Option<Holder>,
 }
 

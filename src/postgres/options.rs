@@ -115,10 +115,10 @@ impl PostgresOptions {
         self
     }
 
-    /// Sets after how long it is told that readers of the log are held back, and by whom. Default: 5 seconds.
+    /// Sets after how long it is told who holds readers of the log back.
     ///
-    /// Whoever writes events and does not commit holds them back: nothing is skipped, however long it takes. What is told
-    /// is a log line that names the server's process or the prepared transaction, and the gauges
+    /// Default: 5 seconds. Whoever writes events and does not commit holds them back: nothing is skipped, however long it
+    /// takes. What is told is a log line that names the server's process or the prepared transaction, and the gauges
     /// `annals_horizon_stalled_seconds` and `annals_horizon_holder_pid`. Told while somebody reads the log or waits for it.
     #[must_use]
     pub const fn stall_after(mut self, time: Duration) -> Self {
