@@ -150,38 +150,65 @@ impl Settling<'_> {
         if places.is_empty() {
             return Ok(());
         }
-        if let Err(error) = self.answer_from_standings(connection, &places).await {
-            if matches!(self.patience, Patience::None) {
-                return Err(error);
-            }
-            let open: Vec<_> = places.into_iter().filter(|at| self.answers[*at].is_none()).collect();
-            self.answer_all(&open, &error);
+        match self.answer_from_standings(connection, &places).await {
+            Err(error) if self.goes_on_after(&error) => self.answer_all(&places, &error),
+            Err(error) if matches!(self.patience, Patience::None) => return Err(error),
+            // The connection is gone, and what is open was not written.
+            Err(error) => self.answer_all(&self.open(), &error),
+            Ok(()) => {}
         }
         Ok(())
+    }
+
+    /// Tells an error that belongs to one append from one that ends all: in a transaction of its own any does.
+    const fn goes_on_after(&self, error: &Error) -> bool {
+        matches!(self.patience, Patience::Until(_)) && !matches!(error, Error::Unavailable { .. })
     }
 
     async fn answer_from_standings(&mut self, connection: &mut PgConnection, places: &[usize]) -> Result<(), Error> {
         let mut waiting = HashSet::new();
         for (at, standing) in standings(connection, self.requests, places, self.now).await? {
-            let request = &self.requests[at];
-            let append = request.append;
-            let is_behind_another = waiting.contains(&append.aggregate_id);
-            self.answers[at] = if let (Some(receipt), Some(new)) = (standing.receipt, &request.receipt) {
-                Some(Appended::replay(receipt, &new.fingerprint, append.aggregate()))
-            } else if standing.earlier_command_id == Some(append.command_id) && !append.events.is_empty() {
-                Some(compare_attempt(connection, request).await?)
-            } else if let Some(refusal) = standing.head.refusal(append).filter(|_| !is_behind_another) {
-                Some(Err(refusal))
-            } else {
-                // Its turn has come, or that of one before it: it goes with the next statement, or is looked at again.
-                waiting.insert(append.aggregate_id);
-                if standing.has_expired {
-                    delete_expired(connection, request, self.now).await?;
-                }
-                None
+            let is_behind = waiting.contains(&self.requests[at].append.aggregate_id);
+            let answer = match standing {
+                Ok(standing) => self.answer(connection, at, standing, is_behind).await,
+                Err(damaged) => Err(damaged),
             };
+            self.answers[at] = match answer {
+                Ok(answer) => answer,
+                Err(error) if self.goes_on_after(&error) => Some(Err(error)),
+                Err(error) => return Err(error),
+            };
+            if self.answers[at].is_none() {
+                waiting.insert(self.requests[at].append.aggregate_id);
+            }
         }
         Ok(())
+    }
+
+    /// Answers an append that was not written; `None` where it goes with the next statement.
+    async fn answer(
+        &self,
+        connection: &mut PgConnection,
+        at: usize,
+        standing: Standing,
+        is_behind_another: bool,
+    ) -> Result<Option<Result<Appended, Error>>, Error> {
+        let request = &self.requests[at];
+        let append = request.append;
+        if let (Some(receipt), Some(new)) = (standing.receipt, &request.receipt) {
+            return Ok(Some(Appended::replay(receipt, &new.fingerprint, append.aggregate())));
+        }
+        if standing.earlier_command_id == Some(append.command_id) && !append.events.is_empty() {
+            return compare_attempt(connection, request).await.map(Some);
+        }
+        // Behind one that still has its turn to come it is looked at again.
+        if let Some(refusal) = standing.head.refusal(append).filter(|_| !is_behind_another) {
+            return Ok(Some(Err(refusal)));
+        }
+        if standing.has_expired {
+            delete_expired(connection, request, self.now).await?;
+        }
+        Ok(None)
     }
 }
 
@@ -217,7 +244,7 @@ async fn standings(
     requests: &[Request<'_>],
     places: &[usize],
     now: DateTime<Utc>,
-) -> Result<Vec<(usize, Standing)>, Error> {
+) -> Result<Vec<(usize, Result<Standing, Error>)>, Error> {
     let asked = || places.iter().map(|at| &requests[*at]);
     let keys: Vec<_> = asked().map(|request| request.receipt.as_ref().map(|receipt| receipt.key.as_str())).collect();
     let rows = sqlx::query(READ_STANDING)
@@ -231,7 +258,7 @@ async fn standings(
     let standing = |row: &PgRow| {
         let number = usize::try_from(named::<i64>(row, "number")? - 1);
         let at = number.ok().and_then(|number| places.get(number));
-        Ok((*at.ok_or_else(|| Error::corrupt("an append's standing was not asked for"))?, Standing::of(row)?))
+        Ok((*at.ok_or_else(|| Error::corrupt("an append's standing was not asked for"))?, Standing::of(row)))
     };
     let mut standings = rows.iter().map(standing).collect::<Result<Vec<_>, Error>>()?;
     standings.sort_unstable_by_key(|(at, _)| *at);

@@ -5,7 +5,7 @@ use std::{fmt, ops::ControlFlow};
 use async_trait::async_trait;
 use futures_util::TryStreamExt as _;
 use sqlx::{
-    Postgres,
+    Connection as _, PgConnection, Postgres,
     postgres::{PgArguments, PgRow},
     query::Query,
 };
@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::{
     backend::PostgresBackend,
-    classify::classify,
+    classify::{classify, reply},
     pool::not_acquired,
     row::{self, named, raw},
     statement::{AUDIT_CHECKPOINTS, AUDIT_EVENTS, AUDIT_PLACES, AUDIT_RECEIPTS, AUDIT_SNAPSHOTS, READ_HEAD},
@@ -61,7 +61,7 @@ impl Audit for PostgresAudit {
 
     async fn head(&mut self) -> Result<Position, Error> {
         let read = sqlx::query(READ_HEAD).bind(i64::MAX).fetch_one(self.transaction.connection());
-        let row = read.await.map_err(classify)?;
+        let row = reply(read).await?;
         Ok(row::position(named(&row, "position")?)?.unwrap_or(Position::START))
     }
 
@@ -203,16 +203,32 @@ impl PostgresAudit {
         query: Query<'_, Postgres, PgArguments>,
         visit: &mut (dyn FnMut(&PgRow) -> Result<ControlFlow<()>, Error> + Send),
     ) -> Result<ControlFlow<()>, Error> {
-        let mut rows = query.bind(i64::from(self.page_rows)).fetch(self.transaction.connection());
-        let mut visited = 0;
-        while let Some(row) = rows.try_next().await.map_err(classify)? {
-            visited += 1;
-            if visit(&row)?.is_break() {
-                return Ok(ControlFlow::Break(()));
-            }
-        }
-        Ok(if visited == self.page_rows { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+        // A page that cannot be read must not end the transaction, and with it the check.
+        let mut savepoint = reply(self.transaction.connection().begin()).await?;
+        let read = rows(&mut savepoint, query.bind(i64::from(self.page_rows)), visit).await;
+        let ended = if read.is_ok() { savepoint.commit().await } else { savepoint.rollback().await };
+        let (visited, is_broken_off) = read?;
+        ended.map_err(classify)?;
+        let is_last = is_broken_off || visited < self.page_rows;
+        Ok(if is_last { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     }
+}
+
+/// Visits rows; how many there were, and whether the visitor broke off.
+async fn rows(
+    connection: &mut PgConnection,
+    query: Query<'_, Postgres, PgArguments>,
+    visit: &mut (dyn FnMut(&PgRow) -> Result<ControlFlow<()>, Error> + Send),
+) -> Result<(u32, bool), Error> {
+    let mut rows = query.fetch(connection);
+    let mut visited = 0;
+    while let Some(row) = reply(rows.try_next()).await? {
+        visited += 1;
+        if visit(&row)?.is_break() {
+            return Ok((visited, true));
+        }
+    }
+    Ok((visited, false))
 }
 
 /// The id to go on after; none is before the first, so what comes beside it has to tell.

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::{
     append::{self, Patience},
+    classify::REPLY_WITHIN,
     log::{Horizon, Sight},
     notify::Notices,
     options::{PostgresOptions, Role},
@@ -21,8 +22,8 @@ use super::{
     stall::Stall,
 };
 use crate::store::{
-    Append, Appended, Backend, Clock, Concurrency, Error, IdempotencyKey, Limits, LoadQuery, LoadVisitor, LogQuery,
-    LogRead, Page, PageQuery, Position, Receipt, SnapshotRef, StreamQuery, StreamRead, Visit, telemetry,
+    Append, Appended, Backend, Clock, Concurrency, Error, Fault, IdempotencyKey, Limits, LoadQuery, LoadVisitor,
+    LogQuery, LogRead, Page, PageQuery, Position, Receipt, SnapshotRef, StreamQuery, StreamRead, Visit, telemetry,
 };
 
 /// How many batches of loads are under way at once.
@@ -30,9 +31,6 @@ const LOADERS: u32 = 2;
 
 /// How long a batch is run again while others come first.
 const RERUN_FOR: Duration = Duration::from_secs(5);
-
-/// How long a reply is waited for: a network that swallows it must not hold the queue for ever.
-const REPLY_WITHIN: Duration = Duration::from_secs(30);
 
 /// Connections of each kind.
 #[derive(Debug)]
@@ -103,8 +101,14 @@ impl PostgresBackend {
             self.notices.committed();
         }
         // A connection that is gone is not kept, and neither is one of which that is not sure.
-        if !answers.iter().any(|answer| matches!(answer, Err(Error::OutcomeUnknown { .. } | Error::Unavailable { .. })))
-        {
+        if !answers.iter().any(|answer| {
+            matches!(
+                answer,
+                Err(Error::OutcomeUnknown { .. }
+                    | Error::Unavailable { .. }
+                    | Error::Backend { fault: Fault::ReadOnly, .. })
+            )
+        }) {
             taken.keep();
         }
         Ok(answers)

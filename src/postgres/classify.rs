@@ -1,5 +1,7 @@
 //! What a driver's error means to the caller. By SQLSTATE, never by a message's text.
 
+use std::time::Duration;
+
 use crate::store::{Error, Fault};
 
 /// What an SQLSTATE says of the statement that met it.
@@ -81,6 +83,17 @@ pub(super) fn classify_own_commit(error: sqlx::Error) -> Error {
     }
 }
 
+/// How long a reply is waited for: a network that swallows it must hold neither callers nor connections for ever.
+pub(super) const REPLY_WITHIN: Duration = Duration::from_secs(30);
+
+/// Waits for the reply to a statement that writes nothing, and classifies an error.
+pub(super) async fn reply<T>(statement: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, Error> {
+    match tokio::time::timeout(REPLY_WITHIN, statement).await {
+        Ok(reply) => reply.map_err(classify),
+        Err(late) => Err(Error::unavailable(late)),
+    }
+}
+
 /// What the error says; `Err` where the connection is gone.
 fn told(error: sqlx::Error) -> Result<Error, sqlx::Error> {
     let Some(code) = sqlstate(&error) else {
@@ -96,6 +109,7 @@ fn told(error: sqlx::Error) -> Result<Error, sqlx::Error> {
     };
     Ok(match meaning(&code) {
         Meaning::Gone => return Err(error),
+        Meaning::Busy if code == "23505" && !is_ours_taken(&error) => Error::backend(Fault::Other, error),
         Meaning::Busy => Error::contention(error),
         Meaning::Refused => Error::unavailable(error),
         Meaning::Fault(fault) => Error::backend(fault, error),
@@ -108,7 +122,15 @@ fn told(error: sqlx::Error) -> Result<Error, sqlx::Error> {
 
 /// Tells whether the statement was taken back because another's came first, so that it is worth running again at once.
 pub(super) fn is_lost_race(error: &sqlx::Error) -> bool {
-    sqlstate(error).is_some_and(|code| code == "23505" || code.starts_with("40") && code != "40003")
+    is_ours_taken(error) || sqlstate(error).is_some_and(|code| code.starts_with("40") && code != "40003")
+}
+
+/// Tells whether an event or a receipt of another's stands in the place; not a row of the application's own, which a
+/// trigger of its own would write: that one will be there for ever.
+fn is_ours_taken(error: &sqlx::Error) -> bool {
+    let table = error.as_database_error().and_then(|error| error.table()).unwrap_or_default();
+    let is_ours = table.starts_with("annals_events") || table.starts_with("annals_receipts");
+    is_ours && sqlstate(error).is_some_and(|code| code == "23505")
 }
 
 /// Tells whether the statement took too long, because somebody held a lock perhaps: `lock_timeout`, `statement_timeout`.
@@ -116,10 +138,11 @@ pub(super) fn is_stuck(error: &sqlx::Error) -> bool {
     sqlstate(error).is_some_and(|code| matches!(code.as_str(), "55P03" | "57014"))
 }
 
-/// Tells whether the statement held something that cannot be stored: a value, a violated constraint, a limit.
+/// Tells whether one append of the statement may have failed all of it: a value that cannot be stored, a constraint or a
+/// trigger of the application's, a limit.
 pub(super) fn is_unstorable(error: &sqlx::Error) -> bool {
-    sqlstate(error)
-        .is_some_and(|code| code != "23505" && ["22", "23", "54"].iter().any(|class| code.starts_with(class)))
+    let is_others = |code: &str| code == "23505" && !is_ours_taken(error);
+    sqlstate(error).is_some_and(|code| is_others(&code) || meaning(&code) == Meaning::Fault(Fault::Other))
 }
 
 pub(super) fn sqlstate(error: &sqlx::Error) -> Option<String> {

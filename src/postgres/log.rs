@@ -6,7 +6,7 @@ use futures_util::TryStreamExt as _;
 use sqlx::{Connection as _, PgConnection, Postgres, Transaction, postgres::PgArguments};
 
 use super::{
-    classify::classify,
+    classify::reply,
     row::{self, column, named},
     stall::{Seen, Stall},
     statement::{READ_HEAD, READ_HOLDER, READ_HORIZON, READ_LAST_POSITION, READ_LOG},
@@ -16,7 +16,7 @@ use crate::store::{
 };
 
 /// The most rows that are read in the hope that they have no holes, before the horizon is asked for.
-const DENSE_EVENTS: u64 = 512;
+const DENSE_EVENTS: u64 = 64;
 
 /// What the statements that belong together with a horizon begin with behind a pooler.
 ///
@@ -92,7 +92,7 @@ impl Sight {
     /// Every reading counts for what is said of a horizon that stands still.
     async fn horizon(&self, connection: &mut PgConnection) -> Result<Position, Error> {
         let last_drawn = last_position(connection).await?;
-        let row = sqlx::query(READ_HORIZON).bind(last_drawn).fetch_one(&mut *connection).await.map_err(classify)?;
+        let row = reply(sqlx::query(READ_HORIZON).bind(last_drawn).fetch_one(&mut *connection)).await?;
         let horizon = drawn(column(&row, 0)?);
         match self.stall.observe(horizon, drawn(last_drawn), Instant::now()) {
             Seen::Moving | Seen::Standing(None) => {}
@@ -115,7 +115,7 @@ impl Sight {
         if !self.is_pooled {
             return self.head_here(connection).await;
         }
-        let mut pinned = connection.begin_with(PINNED).await.map_err(classify)?;
+        let mut pinned = reply(connection.begin_with(PINNED)).await?;
         let head = self.head_here(&mut pinned).await?;
         release(pinned).await;
         Ok(head)
@@ -148,7 +148,7 @@ impl Sight {
         if !self.is_pooled {
             return self.read_on(connection, query, walk).await;
         }
-        let mut pinned = connection.begin_with(PINNED).await.map_err(classify)?;
+        let mut pinned = reply(connection.begin_with(PINNED)).await?;
         let read = self.read_on(&mut pinned, query, walk).await?;
         release(pinned).await;
         Ok(read)
@@ -177,7 +177,7 @@ impl Sight {
         if !self.is_pooled {
             return watch(connection).await;
         }
-        let mut pinned = connection.begin_with(PINNED).await.map_err(classify)?;
+        let mut pinned = reply(connection.begin_with(PINNED)).await?;
         let horizon = watch(&mut pinned).await?;
         release(pinned).await;
         Ok(horizon)
@@ -196,7 +196,7 @@ fn is_whole(query: &LogQuery) -> bool {
 
 async fn watch(connection: &mut PgConnection) -> Result<Horizon, Error> {
     let last = last_position(&mut *connection).await?;
-    let row = sqlx::query(READ_HOLDER).bind(last).fetch_optional(connection).await.map_err(classify)?;
+    let row = reply(sqlx::query(READ_HOLDER).bind(last).fetch_optional(connection)).await?;
     let last_drawn = drawn(last);
     let Some(row) = row else {
         return Ok(Horizon { position: last_drawn, last_drawn, held_by: None });
@@ -215,7 +215,7 @@ fn drawn(position: i64) -> Position {
 }
 
 async fn last_position(connection: &mut PgConnection) -> Result<i64, Error> {
-    let row = sqlx::query(READ_LAST_POSITION).fetch_one(connection).await.map_err(classify)?;
+    let row = reply(sqlx::query(READ_LAST_POSITION).fetch_one(connection)).await?;
     if named(&row, "is_standby")? {
         let detail = "the order of the log is known to the primary alone: on a standby no locks can be seen".to_owned();
         return Err(Error::Backend { fault: Fault::ReadOnly, detail: Some(detail), source: None });
@@ -224,7 +224,7 @@ async fn last_position(connection: &mut PgConnection) -> Result<i64, Error> {
 }
 
 async fn head_up_to(connection: &mut PgConnection, horizon: Position) -> Result<Position, Error> {
-    let row = sqlx::query(READ_HEAD).bind(to_column(horizon.get())).fetch_one(connection).await.map_err(classify)?;
+    let row = reply(sqlx::query(READ_HEAD).bind(to_column(horizon.get())).fetch_one(connection)).await?;
     Ok(row::position(column(&row, 0)?)?.unwrap_or(Position::START))
 }
 
@@ -254,7 +254,7 @@ impl Walk<'_> {
     async fn dense(&mut self, connection: &mut PgConnection, query: &LogQuery, most: u64) -> Result<End, Error> {
         let mut rows = statement(query, i64::MAX, Some(most)).fetch(connection);
         let mut read = 0;
-        while let Some(row) = rows.try_next().await.map_err(classify)? {
+        while let Some(row) = reply(rows.try_next()).await? {
             let event = row::event(&row)?;
             if event.position.get() != self.last.get() + 1 {
                 return Ok(End::AtHole);
@@ -277,7 +277,7 @@ impl Walk<'_> {
         let before = self.visited;
         let from_here = LogQuery { after: self.last, ..query.clone() };
         let mut rows = statement(&from_here, to_column(horizon.get()), limit).fetch(connection);
-        while let Some(row) = rows.try_next().await.map_err(classify)? {
+        while let Some(row) = reply(rows.try_next()).await? {
             let event = row::event(&row)?;
             // With some types left out an aggregate's events no longer run on.
             if query.selection.event_types.is_none() {

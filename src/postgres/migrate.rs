@@ -92,6 +92,12 @@ async fn check_positions(connection: &mut PgConnection) -> Result<(), Error> {
              set it right with setval() before anything is written"
         )));
     }
+    let encoding: &str = named(&row, "encoding")?;
+    if encoding != "UTF8" {
+        return Err(schema(format!(
+            "the database's encoding is {encoding}: some texts could not be stored in it, UTF8 can"
+        )));
+    }
     match named::<&str>(&row, "isolation")? {
         "read committed" => Ok(()),
         other => Err(schema(format!("appends need READ COMMITTED, but here transactions are {other} by default"))),

@@ -88,8 +88,10 @@ impl Shared {
     }
 
     fn keep(&self, connection: PgConnection) {
+        let mut idle = self.idle();
+        // Under the lock: what comes behind `close` is closed too.
         if !self.slots.is_closed() {
-            self.idle().push(Idle { connection, since: Instant::now() });
+            idle.push(Idle { connection, since: Instant::now() });
         }
     }
 }

@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{
-    classify::classify,
+    classify::reply,
     row::{self, column},
     statement::{READ_RECEIPT, READ_STREAM, READ_STREAM_BACKWARD, READ_VERSION, READ_VERSION_UNTIL},
 };
@@ -56,7 +56,7 @@ async fn stream_rows(
         .fetch(connection);
     let unbroken = query.direction == Direction::Forward && query.event_types.is_none();
     let (mut trail, mut greatest, mut visited) = (Trail::from_sequence(query.from), 0, 0);
-    while let Some(row) = rows.try_next().await.map_err(classify)? {
+    while let Some(row) = reply(rows.try_next()).await? {
         let event = row::event(&row)?;
         if unbroken {
             trail.follow(&event)?;
@@ -76,18 +76,13 @@ pub(super) async fn receipt(
     key: &IdempotencyKey,
     now: DateTime<Utc>,
 ) -> Result<Option<Receipt>, Error> {
-    let row = sqlx::query(READ_RECEIPT)
-        .bind(aggregate_id)
-        .bind(key.as_str())
-        .bind(now)
-        .fetch_optional(connection)
-        .await
-        .map_err(classify)?;
+    let read = sqlx::query(READ_RECEIPT).bind(aggregate_id).bind(key.as_str()).bind(now);
+    let row = reply(read.fetch_optional(connection)).await?;
     row.map_or(Ok(None), |row| row::receipt(&row))
 }
 
 pub(super) async fn version(connection: &mut PgConnection, aggregate_id: Uuid) -> Result<u64, Error> {
-    let row = sqlx::query(READ_VERSION).bind(aggregate_id).fetch_one(connection).await.map_err(classify)?;
+    let row = reply(sqlx::query(READ_VERSION).bind(aggregate_id).fetch_one(connection)).await?;
     from_column(column::<Option<i64>>(&row, 0)?.unwrap_or(0))
 }
 
@@ -97,11 +92,7 @@ async fn version_until(
     aggregate_id: Uuid,
     until: DateTime<Utc>,
 ) -> Result<Option<u64>, Error> {
-    let row = sqlx::query(READ_VERSION_UNTIL)
-        .bind(aggregate_id)
-        .bind(row::within_calendar(until))
-        .fetch_optional(connection)
-        .await
-        .map_err(classify)?;
+    let read = sqlx::query(READ_VERSION_UNTIL).bind(aggregate_id).bind(row::within_calendar(until));
+    let row = reply(read.fetch_optional(connection)).await?;
     row.map(|row| from_column(column(&row, 0)?)).transpose()
 }

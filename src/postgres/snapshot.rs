@@ -6,7 +6,7 @@ use sqlx::{PgConnection, postgres::PgRow};
 use uuid::Uuid;
 
 use super::{
-    classify::{classify, classify_commit},
+    classify::{REPLY_WITHIN, classify_commit, reply},
     read,
     row::{self, column},
     statement::{LOAD_STREAM, SAVE_SNAPSHOT},
@@ -43,7 +43,7 @@ async fn rows(
     let shape = shape(query.snapshot_version);
     let mut rows = sqlx::query(LOAD_STREAM).bind(query.aggregate_id).bind(shape).fetch(connection);
     let mut walk = Walk::from_sequence(1);
-    while let Some(row) = rows.try_next().await.map_err(classify)? {
+    while let Some(row) = reply(rows.try_next()).await? {
         if !walk.step(&row, query.aggregate_id, visitor)? {
             return Ok(None);
         }
@@ -102,15 +102,16 @@ pub(super) async fn save(
     snapshot: SnapshotRef<'_>,
     now: DateTime<Utc>,
 ) -> Result<(), Error> {
-    sqlx::query(SAVE_SNAPSHOT)
+    let save = sqlx::query(SAVE_SNAPSHOT)
         .bind(snapshot.aggregate_id)
         .bind(shape(snapshot.snapshot_version))
         .bind(to_column(snapshot.sequence))
         .bind(snapshot.state)
         .bind(snapshot.checksum().cast_signed())
         .bind(now)
-        .execute(connection)
-        .await
-        .map_err(classify_commit)?;
-    Ok(())
+        .execute(connection);
+    match tokio::time::timeout(REPLY_WITHIN, save).await {
+        Ok(saved) => saved.map(drop).map_err(classify_commit),
+        Err(late) => Err(Error::outcome_unknown(late)),
+    }
 }

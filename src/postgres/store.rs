@@ -33,6 +33,9 @@ pub struct PostgresStore {
     front: Arc<Front<PostgresBackend>>,
 }
 
+/// The most appends of a statement behind a pooler.
+const POOLED_COMMIT_APPENDS: usize = 32;
+
 impl PostgresStore {
     /// Connects to the database of a URL such as `postgres://app@db.internal/shop`.
     ///
@@ -59,7 +62,11 @@ impl PostgresStore {
         // A farewell that does not arrive changes nothing.
         drop(first.close().await);
         migrated?;
-        let (limits, polling) = (options.limits, options.polling);
+        let (mut limits, polling) = (options.limits, options.polling);
+        if options.is_pooled {
+            // Nothing tells the planner there how to join a large batch.
+            limits.commit_appends = limits.commit_appends.min(POOLED_COMMIT_APPENDS);
+        }
         let front = Front::new(PostgresBackend::new(&connect, &options), limits).polling(polling);
         Ok(Self { front: Arc::new(front) })
     }

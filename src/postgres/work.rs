@@ -54,12 +54,14 @@ impl PostgresWork {
             return Err(failed_before());
         }
         let batch = std::slice::from_ref(append);
+        // Until it has an answer: whoever drops it half-way does not know what is in the transaction.
+        self.has_failed = true;
         let answer = match append::write(self.transaction.connection(), batch, self.now, Patience::None).await {
-            Ok(mut answers) => answers.pop().unwrap_or(Err(Error::OutcomeUnknown { source: None })),
-            Err(error) => {
-                self.has_failed = true;
-                Err(error)
+            Ok(mut answers) => {
+                self.has_failed = false;
+                answers.pop().unwrap_or(Err(Error::OutcomeUnknown { source: None }))
             }
+            Err(error) => Err(error),
         };
         if matches!(&answer, Ok(appended) if !appended.replayed) {
             self.events += append.events.len() as u64;

@@ -67,6 +67,9 @@ pub struct KeyRequest {
     pub keep_for: Option<Duration>,
 }
 
+/// What the columns of an event take beside its payload and metadata, roughly.
+const EVENT_COLUMNS_BYTES: usize = 128;
+
 impl Append {
     /// Begins an append to an aggregate.
     ///
@@ -195,6 +198,18 @@ impl Append {
     #[must_use]
     pub fn payload_bytes(&self) -> usize {
         self.events.iter().map(|event| event.payload.len()).fold(0, usize::saturating_add)
+    }
+
+    /// The bytes that it takes to keep, roughly: payloads, metadata beside each event, a rejection.
+    pub(super) fn stored_bytes(&self) -> usize {
+        let metadata =
+            if self.metadata == Metadata::new() { 0 } else { self.metadata.to_json().map_or(0, |json| json.len()) };
+        let beside = self.events.len().saturating_mul(metadata + EVENT_COLUMNS_BYTES);
+        let rejection = match &self.outcome {
+            ReceiptOutcome::Accepted => 0,
+            ReceiptOutcome::Rejected { rejection } => rejection.len(),
+        };
+        self.payload_bytes().saturating_add(beside).saturating_add(rejection)
     }
 
     /// The receipt this append leaves.

@@ -56,6 +56,10 @@ impl Limits {
                 return Err(Error::invalid("a rejection is recorded under a key, and instead of events"));
             }
             bounded("bytes in a rejection", rejection.len(), self.event_bytes)?;
+            if serde_json::from_str::<serde::de::IgnoredAny>(rejection).is_err() {
+                return Err(Error::invalid("a rejection is recorded as JSON"));
+            }
+            check_depth(rejection)?;
         }
         bounded("events in an append", append.events.len(), self.append_events)?;
         for event in append.events.iter() {
@@ -64,6 +68,7 @@ impl Limits {
                 return Err(Error::invalid("a schema version is at least 1 and fits 31 bits"));
             }
             bounded("bytes in a payload", event.payload.len(), self.event_bytes)?;
+            check_depth(&event.payload)?;
         }
         bounded("bytes in an append's payloads", append.payload_bytes(), self.append_bytes)?;
         match &append.key {
@@ -73,6 +78,27 @@ impl Limits {
             _ => bounded("bytes in an append's metadata", append.metadata.to_json()?.len(), self.metadata_bytes),
         }
     }
+}
+
+/// How deep JSON may be nested: what is deeper serde_json does not read back.
+const JSON_DEPTH: usize = 127;
+
+fn check_depth(json: &str) -> Result<(), Error> {
+    let (mut depth, mut is_text, mut is_escaped) = (0_usize, false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if is_text => is_escaped = true,
+            b'"' => is_text = !is_text,
+            b'[' | b'{' if !is_text => {
+                depth += 1;
+                bounded("levels in JSON", depth, JSON_DEPTH)?;
+            }
+            b']' | b'}' if !is_text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn bounded(what: &str, found: usize, most: usize) -> Result<(), Error> {

@@ -2,6 +2,6 @@
 SELECT sequence.seqcache AS cache, sequence.seqincrement AS increment,
        (SELECT last_value - (NOT is_called)::int FROM annals_positions) AS last_position,
        (SELECT max(position) FROM annals_events) AS last_event,
-       current_setting('default_transaction_isolation') AS isolation
+       current_setting('default_transaction_isolation') AS isolation, current_setting('server_encoding') AS encoding
 FROM pg_sequence AS sequence
 WHERE sequence.seqrelid = 'annals_positions'::regclass

@@ -19,7 +19,7 @@ use super::{
     tuning::{QUEUE_KIB, YIELDS},
     under_way::{LoadUnderWay, UnderWay},
 };
-use crate::store::{Append, Appended, Backend, Error, Limits, telemetry};
+use crate::store::{Append, Appended, Backend, Error, Fault, Limits, telemetry};
 
 /// Puts concurrent callers' appends into common batches, written by tasks of the store's own.
 ///
@@ -62,7 +62,7 @@ impl<B: Backend + 'static> CommitQueue<B> {
         let mut receivers = Vec::with_capacity(batch.len());
         for append in batch {
             let (answer, receiver) = oneshot::channel();
-            let waiting = Waiting { bytes: append.payload_bytes(), append, answer };
+            let waiting = Waiting { bytes: append.stored_bytes(), append, answer };
             // Room is given free when a batch was written, whoever waits for the answers: this cannot wait for itself.
             match (self.shared.room.acquire_many(waiting.room()).await, Handle::try_current()) {
                 (Ok(room), Ok(runtime)) => {
@@ -222,7 +222,7 @@ impl<B: Backend + 'static> Runner<B> {
         let started = Instant::now();
         let answers = self.shared.backend.write(&appends).await;
         let took = started.elapsed();
-        if appends.len() > 1 && answers.iter().all(|answer| matches!(answer, Err(Error::Backend { .. }))) {
+        if appends.len() > 1 && answers.iter().all(is_perhaps_one_of_them) {
             return self.write_one_by_one(&appends, callers).await;
         }
         telemetry::batch_written(&appends, &answers, took);
@@ -266,6 +266,9 @@ impl<B: Backend + 'static> Runner<B> {
             if let Some(answer) = answers.pop() {
                 drop(caller.send(answer));
             }
+            // Who waited for its aggregate can go.
+            let expected = self.shared.expected();
+            self.shared.wake(self.shared.line(), expected, &Handle::current());
         }
         self.is_aside = false;
         self.shared.line().set_aside(false);
@@ -289,6 +292,14 @@ impl<B: Backend + 'static> Runner<B> {
 /// Tells an answer of the database from one that says it could not be asked: how long that took says nothing.
 const fn is_of_the_database(answer: &Result<Appended, Error>) -> bool {
     matches!(answer, Ok(_) | Err(Error::Conflict { .. } | Error::KeyReused { .. } | Error::Invalid { .. }))
+}
+
+/// Tells a failure that one append of a batch may have brought on all, from one that will meet each of them.
+const fn is_perhaps_one_of_them(answer: &Result<Appended, Error>) -> bool {
+    match answer {
+        Err(Error::Backend { fault, .. }) => !matches!(fault, Fault::ReadOnly | Fault::Full | Fault::Io),
+        _ => false,
+    }
 }
 
 /// Tells whether readers of the log may see more than before.
