@@ -121,3 +121,18 @@ fn check_event_type(name: &str) -> Result<(), Error> {
 fn shortened(name: &str) -> String {
     name.chars().take(80).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::check_depth;
+
+    #[test]
+    fn json_is_as_deep_as_its_brackets_outside_of_texts() {
+        let deep = |levels: usize| format!("{}1{}", "[".repeat(levels), "]".repeat(levels));
+        for sound in [deep(127), format!("{:?}", "[".repeat(500)), r#"["\"[[["]"#.to_owned(), "[],".repeat(500)] {
+            assert!(check_depth(&sound).is_ok(), "{sound}");
+        }
+        assert!(check_depth(&deep(128)).unwrap_err().to_string().contains("levels in JSON"));
+        assert!(check_depth(&format!("[{}{}]", r#""\\","#, deep(127))).is_err());
+    }
+}

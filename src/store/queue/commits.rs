@@ -297,7 +297,7 @@ const fn is_of_the_database(answer: &Result<Appended, Error>) -> bool {
 /// Tells a failure that one append of a batch may have brought on all, from one that will meet each of them.
 const fn is_perhaps_one_of_them(answer: &Result<Appended, Error>) -> bool {
     match answer {
-        Err(Error::Backend { fault, .. }) => !matches!(fault, Fault::ReadOnly | Fault::Full | Fault::Io),
+        Err(Error::Backend { fault, .. }) => !matches!(fault, Fault::ReadOnly),
         _ => false,
     }
 }

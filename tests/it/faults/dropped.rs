@@ -120,7 +120,7 @@ pub async fn dropped_commands<S: Transactional + Clone + 'static>(store: &S) {
 }
 
 async fn dropped_work(store: &SqliteStore) {
-    for_every_await_point(2, |polls| async move {
+    for_every_await_point(1, |polls| async move {
         let (one, two) = (Uuid::now_v7(), Uuid::now_v7());
         let ended = within(polls, async {
             let mut work = store.begin().await.unwrap();

@@ -20,7 +20,7 @@ const TASKS: usize = 6;
 async fn dropped_reads(store: &PostgresStore) {
     let id = Uuid::now_v7();
     store.append_one(notes(id, ExpectedVersion::New, 40, 2000)).await.unwrap();
-    for_every_await_point(2, |polls| async move {
+    for_every_await_point(1, |polls| async move {
         let read = within(polls, store.collect_stream(&StreamQuery::of(id))).await;
         let log = within(polls, store.collect_log(&LogQuery::all().limit(50))).await;
         assert_eq!(store.collect_stream(&StreamQuery::of(id)).await.unwrap().len(), 40);
@@ -31,7 +31,7 @@ async fn dropped_reads(store: &PostgresStore) {
 }
 
 async fn dropped_work(store: &PostgresStore) {
-    for_every_await_point(2, |polls| async move {
+    for_every_await_point(1, |polls| async move {
         let (one, two) = (Uuid::now_v7(), Uuid::now_v7());
         let first = notes(one, ExpectedVersion::New, 3, 20);
         let ended = within(polls, async {
