@@ -125,3 +125,25 @@ async fn the_first_id_and_the_last_are_read() {
     assert_sound(&verify(site.store()).await);
     site.close().await;
 }
+
+/// Reading one snapshot ends in the error that a damaged page gives.
+const DAMAGED_PAGE: &str = "
+    CREATE FUNCTION damaged() RETURNS json LANGUAGE plpgsql AS $$
+        BEGIN RAISE EXCEPTION 'invalid page' USING ERRCODE = 'data_corrupted'; END $$;
+    ALTER TABLE annals_snapshots RENAME TO kept;
+    CREATE VIEW annals_snapshots AS
+        SELECT aggregate_id, snapshot_version, sequence, event_checksum, damaged() AS state, checksum, recorded_at FROM kept";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_cannot_be_read_is_a_finding_and_the_rest_is_checked() {
+    let site = OnServer::open().await;
+    History::write(&site).await;
+    let sound = verify(site.store()).await;
+    site.run(DAMAGED_PAGE).await;
+    let report = verify(site.store()).await;
+    let kinds: Vec<_> = report.findings.iter().map(|finding| finding.kind).collect();
+    assert_eq!(kinds, [TableUnreadable], "{report}");
+    assert_eq!(report.counts.events, sound.counts.events);
+    assert_eq!(report.counts.receipts, sound.counts.receipts);
+    site.close().await;
+}
