@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use anyhow::{Context as _, Result, anyhow, bail};
 use async_trait::async_trait;
 use futures_util::TryStreamExt as _;
-use sqlx::{PgConnection, PgPool, Row as _, postgres::PgPoolOptions};
+use sqlx::{Connection as _, PgConnection, PgPool, Row as _, postgres::PgPoolOptions};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
@@ -73,9 +73,12 @@ impl Contender for ByHandOnPostgres {
     }
 
     async fn open(&self, place: &Place) -> Result<Arc<dyn Orders>> {
-        let pool = pool(place.url()?, self.connections).await?;
-        let kept = if self.without_pings { Some(Kept::all_of(&pool, self.connections).await?) } else { None };
-        Ok(Arc::new(Opened { pool, kept, is_checked: true }))
+        let url = place.url()?;
+        if !self.without_pings {
+            return Ok(Arc::new(Opened { pool: pool(url, self.connections).await?, kept: None, is_checked: true }));
+        }
+        let kept = Some(Kept::connect(url, self.connections).await?);
+        Ok(Arc::new(Opened { pool: pool(url, 1).await?, kept, is_checked: true }))
     }
 }
 
@@ -113,17 +116,17 @@ async fn pool(url: &str, connections: u32) -> Result<PgPool> {
     Ok(pool)
 }
 
-/// The connections of a pool, taken for good: given from hand to hand, without a word to the server.
+/// Connections that are given from hand to hand, without a word to the server.
 struct Kept {
     idle: Mutex<Vec<PgConnection>>,
     permits: Semaphore,
 }
 
 impl Kept {
-    async fn all_of(pool: &PgPool, connections: u32) -> Result<Self> {
+    async fn connect(url: &str, connections: u32) -> Result<Self> {
         let mut idle = Vec::new();
         for _ in 0..connections {
-            idle.push(pool.acquire().await?.leak());
+            idle.push(PgConnection::connect(url).await?);
         }
         Ok(Self { permits: Semaphore::new(idle.len()), idle: Mutex::new(idle) })
     }
