@@ -1,4 +1,5 @@
 -- Reads what has to hold of the positions: one at a time from the sequence, and none beyond what was drawn.
+-- Differs because in SQLite positions are row ids, and every transaction is serializable.
 SELECT sequence.seqcache AS cache, sequence.seqincrement AS increment,
        (SELECT last_value - (NOT is_called)::int FROM annals_positions) AS last_position,
        (SELECT max(position) FROM annals_events) AS last_event,
