@@ -25,7 +25,7 @@ enum Meaning {
 const MEANINGS: [(&str, Meaning); 24] = [
     ("40003", Meaning::Gone),                   // statement_completion_unknown
     ("40", Meaning::Busy),                      // serialization_failure, deadlock_detected and the like
-    ("23505", Meaning::Busy),                   // unique_violation: somebody else's receipt or event was there first
+    (UNIQUE_VIOLATION, Meaning::Busy),          // somebody else's receipt or event was there first
     ("55P03", Meaning::Busy),                   // lock_not_available: lock_timeout
     ("55006", Meaning::Busy),                   // object_in_use
     ("57014", Meaning::Busy),                   // query_canceled: statement_timeout
@@ -48,6 +48,17 @@ const MEANINGS: [(&str, Meaning); 24] = [
     ("3F000", Meaning::Schema),                 // invalid_schema_name
     ("", Meaning::Fault(Fault::Other)),
 ];
+
+const UNIQUE_VIOLATION: &str = "23505";
+
+/// What an error means; `None` where it did not come from the server.
+fn meaning_of(error: &sqlx::Error) -> Option<Meaning> {
+    let code = sqlstate(error)?;
+    // A row of the application's own, which a trigger writes or a deferred constraint finds at COMMIT, is no lost race: it
+    // will be there for ever.
+    let is_for_ever = code == UNIQUE_VIOLATION && !is_of_our_tables(error);
+    Some(if is_for_ever { Meaning::Fault(Fault::Other) } else { meaning(&code) })
+}
 
 fn meaning(code: &str) -> Meaning {
     let found = MEANINGS.iter().find(|(known, _)| code.starts_with(known));
@@ -73,16 +84,6 @@ pub(super) fn classify_commit(error: sqlx::Error) -> Error {
     }
 }
 
-/// Classifies an error of the COMMIT of a transaction with the application's own SQL.
-///
-/// Of annals' own constraints none waits for COMMIT: one that fails there is the application's, and fails every time.
-pub(super) fn classify_own_commit(error: sqlx::Error) -> Error {
-    match sqlstate(&error) {
-        Some(code) if code == "23505" => Error::backend(Fault::Other, error),
-        _ => classify_commit(error),
-    }
-}
-
 /// How long a reply is waited for: a network that swallows it must hold neither callers nor connections for ever.
 pub(super) const REPLY_WITHIN: Duration = Duration::from_secs(30);
 
@@ -96,7 +97,7 @@ pub(super) async fn reply<T>(statement: impl Future<Output = Result<T, sqlx::Err
 
 /// What the error says; `Err` where the connection is gone.
 fn told(error: sqlx::Error) -> Result<Error, sqlx::Error> {
-    let Some(code) = sqlstate(&error) else {
+    let Some(meaning) = meaning_of(&error) else {
         return match error {
             sqlx::Error::PoolTimedOut => Ok(Error::contention(error)),
             sqlx::Error::PoolClosed => Ok(Error::unavailable(error)),
@@ -107,13 +108,13 @@ fn told(error: sqlx::Error) -> Result<Error, sqlx::Error> {
             gone => Err(gone),
         };
     };
-    Ok(match meaning(&code) {
+    Ok(match meaning {
         Meaning::Gone => return Err(error),
-        Meaning::Busy if code == "23505" && !is_ours_taken(&error) => Error::backend(Fault::Other, error),
         Meaning::Busy => Error::contention(error),
         Meaning::Refused => Error::unavailable(error),
         Meaning::Fault(fault) => Error::backend(fault, error),
         Meaning::Schema => {
+            let code = sqlstate(&error).unwrap_or_default();
             let message = format!("the tables are not the ones this version of annals knows (SQLSTATE {code})");
             Error::Schema { message, source: Some(std::sync::Arc::new(error)) }
         }
@@ -122,15 +123,15 @@ fn told(error: sqlx::Error) -> Result<Error, sqlx::Error> {
 
 /// Tells whether the statement was taken back because another's came first, so that it is worth running again at once.
 pub(super) fn is_lost_race(error: &sqlx::Error) -> bool {
-    is_ours_taken(error) || sqlstate(error).is_some_and(|code| code.starts_with("40") && code != "40003")
+    sqlstate(error).is_some_and(|code| match code.as_str() {
+        UNIQUE_VIOLATION => is_of_our_tables(error),
+        code => code.starts_with("40") && code != "40003",
+    })
 }
 
-/// Tells whether an event or a receipt of another's stands in the place; not a row of the application's own, which a
-/// trigger of its own would write: that one will be there for ever.
-fn is_ours_taken(error: &sqlx::Error) -> bool {
+fn is_of_our_tables(error: &sqlx::Error) -> bool {
     let table = error.as_database_error().and_then(|error| error.table()).unwrap_or_default();
-    let is_ours = table.starts_with("annals_events") || table.starts_with("annals_receipts");
-    is_ours && sqlstate(error).is_some_and(|code| code == "23505")
+    table.starts_with("annals_events") || table.starts_with("annals_receipts")
 }
 
 /// Tells whether the statement took too long, because somebody held a lock perhaps: `lock_timeout`, `statement_timeout`.
@@ -141,8 +142,7 @@ pub(super) fn is_stuck(error: &sqlx::Error) -> bool {
 /// Tells whether one append of the statement may have failed all of it: a value that cannot be stored, a constraint or a
 /// trigger of the application's, a limit.
 pub(super) fn is_unstorable(error: &sqlx::Error) -> bool {
-    let is_others = |code: &str| code == "23505" && !is_ours_taken(error);
-    sqlstate(error).is_some_and(|code| is_others(&code) || meaning(&code) == Meaning::Fault(Fault::Other))
+    meaning_of(error) == Some(Meaning::Fault(Fault::Other))
 }
 
 pub(super) fn sqlstate(error: &sqlx::Error) -> Option<String> {

@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use super::{
     append::{self, Patience},
     backend::{PostgresBackend, SYSTEM},
-    classify::{classify, classify_own_commit, sqlstate},
+    classify::{classify, classify_commit, sqlstate},
     pool::not_acquired,
     read,
     row::column,
@@ -82,7 +82,7 @@ impl PostgresWork {
             // By COMMIT or by ROLLBACK, or by one and then the other.
             return Err(Error::outcome_unknown(Ended));
         }
-        self.transaction.commit().await.map_err(classify_own_commit)
+        self.transaction.commit().await.map_err(classify_commit)
     }
 }
 
