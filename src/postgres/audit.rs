@@ -70,13 +70,13 @@ impl Audit for PostgresAudit {
         after: Option<&EventKey>,
         visit: &mut (dyn for<'r> FnMut(EventRow<'r>) -> ControlFlow<()> + Send),
     ) -> Result<(), Error> {
-        let mut key = after.cloned().unwrap_or_else(before_events);
+        let mut key = after.cloned().unwrap_or_else(EventKey::before_all);
         loop {
             let query = sqlx::query(AUDIT_EVENTS).bind(uuid(&key.aggregate_id)).bind(key.sequence);
             let next = self
                 .page(query, &mut |row| {
                     let (aggregate_id, sequence): (&[u8], i64) = (bytes(row, "aggregate_id")?, named(row, "sequence")?);
-                    set_key(&mut key, aggregate_id, sequence);
+                    key.set(aggregate_id, sequence);
                     let event = row::try_event(row).map_err(str::to_owned);
                     Ok(visit(EventRow { aggregate_id, sequence, position: named(row, "position")?, event }))
                 })
@@ -92,7 +92,7 @@ impl Audit for PostgresAudit {
         after: Option<&Place>,
         visit: &mut (dyn FnMut(Place) -> ControlFlow<()> + Send),
     ) -> Result<(), Error> {
-        let mut last = after.cloned().unwrap_or_else(|| Place { position: i64::MIN, event: before_events() });
+        let mut last = after.cloned().unwrap_or_else(|| Place { position: i64::MIN, event: EventKey::before_all() });
         loop {
             let query = sqlx::query(AUDIT_PLACES)
                 .bind(last.position)
@@ -238,18 +238,6 @@ fn uuid(bytes: &[u8]) -> Uuid {
 
 fn bytes<'r>(row: &'r PgRow, name: &str) -> Result<&'r [u8], Error> {
     raw(row, name)?.ok_or_else(|| Error::corrupt(format!("the column {name} is null")))
-}
-
-/// Stands before every event: no id is shorter.
-const fn before_events() -> EventKey {
-    EventKey { aggregate_id: Vec::new(), sequence: i64::MIN }
-}
-
-/// Without a new allocation for each event.
-fn set_key(key: &mut EventKey, aggregate_id: &[u8], sequence: i64) {
-    key.aggregate_id.clear();
-    key.aggregate_id.extend_from_slice(aggregate_id);
-    key.sequence = sequence;
 }
 
 fn receipt(row: &PgRow) -> Result<ReceiptRow<'_>, Error> {

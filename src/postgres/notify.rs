@@ -139,6 +139,11 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Pauses after a failure, until the store is closed.
+    async fn pause(&self, pause: Duration) {
+        select(pin!(sleep(pause)), pin!(self.pool.close_event())).await;
+    }
+
     /// Enters somebody who waits, and sees to it that somebody listens.
     fn enter(self: &Arc<Self>) -> Waits {
         let listener = {
@@ -194,7 +199,7 @@ impl Sender {
                     connection = None;
                     let pause = pauses.next().unwrap_or(PAUSES.1);
                     telemetry::retry("telling other processes of events", 1, pause, &error);
-                    self.pause(pause).await;
+                    self.shared.pause(pause).await;
                 }
             }
         }
@@ -231,10 +236,6 @@ impl Sender {
         self.shared.own_pid.store(named(&row, "pid")?, Ordering::Relaxed);
         Ok(())
     }
-
-    async fn pause(&self, pause: Duration) {
-        select(pin!(sleep(pause)), pin!(self.shared.pool.close_event())).await;
-    }
 }
 
 impl Drop for Sender {
@@ -270,7 +271,7 @@ impl Listener {
             attempt += 1;
             let pause = pauses.next().unwrap_or(PAUSES.1);
             telemetry::retry("listening for the events of other processes", attempt, pause, &error);
-            select(pin!(sleep(pause)), pin!(self.shared.pool.close_event())).await;
+            self.shared.pause(pause).await;
         }
     }
 

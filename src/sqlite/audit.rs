@@ -65,13 +65,13 @@ impl Audit for SqliteAudit {
         after: Option<&EventKey>,
         visit: &mut (dyn for<'r> FnMut(EventRow<'r>) -> ControlFlow<()> + Send),
     ) -> Result<(), Error> {
-        let mut key = after.cloned().unwrap_or_else(before_events);
+        let mut key = after.cloned().unwrap_or_else(EventKey::before_all);
         loop {
             let query = sqlx::query(AUDIT_EVENTS).bind(key.aggregate_id.clone()).bind(key.sequence);
             let next = self
                 .page(query, &mut |row| {
                     let (aggregate_id, sequence): (&[u8], i64) = (named(row, "aggregate_id")?, named(row, "sequence")?);
-                    set_key(&mut key, aggregate_id, sequence);
+                    key.set(aggregate_id, sequence);
                     let event = row::try_event(row)?.map_err(str::to_owned);
                     Ok(visit(EventRow { aggregate_id, sequence, position: named(row, "position")?, event }))
                 })
@@ -87,7 +87,7 @@ impl Audit for SqliteAudit {
         after: Option<&Place>,
         visit: &mut (dyn FnMut(Place) -> ControlFlow<()> + Send),
     ) -> Result<(), Error> {
-        let mut last = after.cloned().unwrap_or_else(|| Place { position: i64::MIN, event: before_events() });
+        let mut last = after.cloned().unwrap_or_else(|| Place { position: i64::MIN, event: EventKey::before_all() });
         loop {
             let query = sqlx::query(AUDIT_PLACES)
                 .bind(last.position)
@@ -202,18 +202,6 @@ impl SqliteAudit {
         }
         Ok(if visited == self.page_rows { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
     }
-}
-
-/// Stands before every event: no id is shorter.
-const fn before_events() -> EventKey {
-    EventKey { aggregate_id: Vec::new(), sequence: i64::MIN }
-}
-
-/// Without a new allocation for each event.
-fn set_key(key: &mut EventKey, aggregate_id: &[u8], sequence: i64) {
-    key.aggregate_id.clear();
-    key.aggregate_id.extend_from_slice(aggregate_id);
-    key.sequence = sequence;
 }
 
 fn receipt(row: &SqliteRow) -> Result<ReceiptRow<'_>, Error> {

@@ -110,6 +110,21 @@ pub struct EventKey {
     pub sequence: i64,
 }
 
+impl EventKey {
+    /// Stands before every event: no id is shorter.
+    #[must_use]
+    pub const fn before_all() -> Self {
+        Self { aggregate_id: Vec::new(), sequence: i64::MIN }
+    }
+
+    /// Names another event, without a new allocation for each.
+    pub fn set(&mut self, aggregate_id: &[u8], sequence: i64) {
+        self.aggregate_id.clear();
+        self.aggregate_id.extend_from_slice(aggregate_id);
+        self.sequence = sequence;
+    }
+}
+
 /// Says where an event stands in the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
