@@ -9,10 +9,11 @@ use super::{
     classify::reply,
     row::{self, column, named},
     stall::{Seen, Stall},
-    statement::{READ_HEAD, READ_HOLDER, READ_HORIZON, READ_LAST_POSITION, READ_LOG},
+    statement::{READ_HEAD, READ_HOLDER, READ_HORIZON, READ_LAST_POSITION, READ_LOG, READ_MARK},
 };
 use crate::store::{
-    Error, EventRef, Fault, LogQuery, LogRead, Position, Selection, Trail, Visit, telemetry, to_column,
+    Cursor, Error, EventMark, EventRef, Fault, LogQuery, LogRead, Position, Selection, Trail, Visit, telemetry,
+    to_column,
 };
 
 /// The most rows that are read in the hope that they have no holes, before the horizon is asked for.
@@ -137,18 +138,20 @@ impl Sight {
         query: &LogQuery,
         visit: Visit<'_>,
     ) -> Result<LogRead, Error> {
-        let mut walk = Walk { trail: Trail::default(), last: query.after, visited: 0, visit };
-        if is_whole(query) {
-            let most = query.limit.map_or(DENSE_EVENTS, |limit| limit.min(DENSE_EVENTS));
-            let end = walk.dense(connection, query, most).await?;
-            if end == End::OfLog || query.limit.is_some_and(|limit| walk.visited >= limit) {
-                return Ok(LogRead { position: walk.last });
+        let last = Cursor { position: query.after, event: None };
+        let mut walk = Walk { trail: Trail::default(), last, visited: 0, visit };
+        // A cursor is known to the server it is asked of, and behind a pooler that is the same one for one transaction.
+        if !(self.is_pooled && query.after_event.is_some()) {
+            recognise(connection, query).await?;
+            if let Some(read) = walk.dense_first(connection, query).await? {
+                return Ok(read);
             }
         }
         if !self.is_pooled {
             return self.read_on(connection, query, walk).await;
         }
         let mut pinned = reply(connection.begin_with(PINNED)).await?;
+        recognise(&mut pinned, query).await?;
         let read = self.read_on(&mut pinned, query, walk).await?;
         release(pinned).await;
         Ok(read)
@@ -167,9 +170,12 @@ impl Sight {
         let is_full = limit.is_some_and(|limit| read >= limit);
         // A cursor is the position of an event, never the horizon: that one may name a place that a crash takes back.
         if !is_whole(query) && !is_full {
-            walk.last = walk.last.max(head_up_to(connection, horizon).await?);
+            let head = head_up_to(connection, horizon).await?;
+            if head > walk.last.position {
+                walk.last = Cursor { position: head, event: mark(connection, head).await? };
+            }
         }
-        Ok(LogRead { position: walk.last })
+        Ok(walk.read())
     }
 
     /// The horizon, and who holds it back.
@@ -223,6 +229,20 @@ async fn last_position(connection: &mut PgConnection) -> Result<i64, Error> {
     named(&row, "last_position")
 }
 
+/// Makes sure that the log is still the one in which the query's cursor stands.
+async fn recognise(connection: &mut PgConnection, query: &LogQuery) -> Result<(), Error> {
+    match &query.after_event {
+        Some(event) => event.stands_at(query.after, mark(connection, query.after).await?),
+        None => Ok(()),
+    }
+}
+
+/// By what the event at a position is known; `None` where there is none.
+async fn mark(connection: &mut PgConnection, position: Position) -> Result<Option<EventMark>, Error> {
+    let row = reply(sqlx::query(READ_MARK).bind(to_column(position.get())).fetch_optional(connection)).await?;
+    row.map(|row| row::mark(&row)).transpose()
+}
+
 async fn head_up_to(connection: &mut PgConnection, horizon: Position) -> Result<Position, Error> {
     let row = reply(sqlx::query(READ_HEAD).bind(to_column(horizon.get())).fetch_one(connection)).await?;
     Ok(row::position(column(&row, 0)?)?.unwrap_or(Position::START))
@@ -239,15 +259,31 @@ enum End {
 /// A walk along the log.
 struct Walk<'v> {
     trail: Trail,
-    last: Position,
+    last: Cursor,
     visited: u64,
     visit: Visit<'v>,
 }
 
 impl Walk<'_> {
     fn step(&mut self, event: EventRef<'_>) -> Result<(), Error> {
-        (self.last, self.visited) = (event.position, self.visited + 1);
+        (self.last, self.visited) = (Cursor::from(&event), self.visited + 1);
         (self.visit)(event)
+    }
+
+    /// How far it has come, as the answer of a read.
+    const fn read(&self) -> LogRead {
+        LogRead { position: self.last.position, event: self.last.event }
+    }
+
+    /// Visits what can be read without the horizon; the answer, where that was all.
+    async fn dense_first(&mut self, connection: &mut PgConnection, query: &LogQuery) -> Result<Option<LogRead>, Error> {
+        if !is_whole(query) {
+            return Ok(None);
+        }
+        let most = query.limit.map_or(DENSE_EVENTS, |limit| limit.min(DENSE_EVENTS));
+        let end = self.dense(connection, query, most).await?;
+        let is_all = end == End::OfLog || query.limit.is_some_and(|limit| self.visited >= limit);
+        Ok(is_all.then(|| self.read()))
     }
 
     /// Visits rows for as long as their positions run on from the cursor.
@@ -256,7 +292,7 @@ impl Walk<'_> {
         let mut read = 0;
         while let Some(row) = reply(rows.try_next()).await? {
             let event = row::event(&row)?;
-            if event.position.get() != self.last.get() + 1 {
+            if event.position.get() != self.last.position.get() + 1 {
                 return Ok(End::AtHole);
             }
             self.trail.follow_interleaved(&event)?;
@@ -275,7 +311,7 @@ impl Walk<'_> {
         limit: Option<u64>,
     ) -> Result<u64, Error> {
         let before = self.visited;
-        let from_here = LogQuery { after: self.last, ..query.clone() };
+        let from_here = LogQuery { after: self.last.position, ..query.clone() };
         let mut rows = statement(&from_here, to_column(horizon.get()), limit).fetch(connection);
         while let Some(row) = reply(rows.try_next()).await? {
             let event = row::event(&row)?;

@@ -7,7 +7,7 @@ use sqlx::{Row as _, ValueRef as _, postgres::PgRow};
 use uuid::Uuid;
 
 use super::classify::classify;
-use crate::store::{Error, EventRef, Fingerprint, Position, Receipt, ReceiptOutcome, from_column};
+use crate::store::{Error, EventMark, EventRef, Fingerprint, Position, Receipt, ReceiptOutcome, from_column};
 
 /// What is wrong with a column.
 pub(super) type Broken = &'static str;
@@ -144,6 +144,16 @@ pub(super) fn raw<'r>(row: &'r PgRow, name: &str) -> Result<Option<&'r [u8]>, Er
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 struct Unread(sqlx::error::BoxDynError);
+
+/// Reads by what an event is known.
+pub(super) fn mark(row: &PgRow) -> Result<EventMark, Error> {
+    Ok(EventMark {
+        aggregate_id: named(row, "aggregate_id")?,
+        sequence: from_column(named(row, "sequence")?)?,
+        command_id: named(row, "command_id")?,
+        recorded_at: time(row, "recorded_at")?.ok_or_else(|| Error::corrupt("an event has no time"))?,
+    })
+}
 
 /// Reads a position that may be absent.
 pub(super) fn position(column: Option<i64>) -> Result<Option<Position>, Error> {

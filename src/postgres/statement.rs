@@ -24,6 +24,7 @@ pub(super) const READ_HOLDER: &str = include_str!("sql/read_holder.sql");
 pub(super) const READ_HORIZON: &str = include_str!("sql/read_horizon.sql");
 pub(super) const READ_LAST_POSITION: &str = include_str!("sql/read_last_position.sql");
 pub(super) const READ_LOG: &str = include_str!("sql/read_log.sql");
+pub(super) const READ_MARK: &str = include_str!("sql/read_mark.sql");
 pub(super) const READ_RECEIPT: &str = include_str!("sql/read_receipt.sql");
 pub(super) const READ_SCHEMA: &str = include_str!("sql/read_schema.sql");
 pub(super) const READ_STANDING: &str = include_str!("sql/read_standing.sql");
@@ -34,7 +35,7 @@ pub(super) const READ_VERSION_UNTIL: &str = include_str!("sql/read_version_until
 pub(super) const SAVE_SNAPSHOT: &str = include_str!("sql/save_snapshot.sql");
 
 /// Every statement by its file's name.
-pub(super) const ALL: [(&str, &str); 32] = [
+pub(super) const ALL: [(&str, &str); 33] = [
     ("append_batch", APPEND_BATCH),
     ("append_event", APPEND_EVENT),
     ("append_keyed_event", APPEND_KEYED_EVENT),
@@ -59,6 +60,7 @@ pub(super) const ALL: [(&str, &str); 32] = [
     ("read_horizon", READ_HORIZON),
     ("read_last_position", READ_LAST_POSITION),
     ("read_log", READ_LOG),
+    ("read_mark", READ_MARK),
     ("read_receipt", READ_RECEIPT),
     ("read_schema", READ_SCHEMA),
     ("read_standing", READ_STANDING),

@@ -9,12 +9,13 @@ use super::{
     classify::classify,
     row::{self, column},
     statement::{
-        READ_HEAD, READ_LOG, READ_RECEIPT, READ_STREAM, READ_STREAM_BACKWARD, READ_VERSION, READ_VERSION_UNTIL,
+        READ_HEAD, READ_LOG, READ_MARK, READ_RECEIPT, READ_STREAM, READ_STREAM_BACKWARD, READ_VERSION,
+        READ_VERSION_UNTIL,
     },
 };
 use crate::store::{
-    Direction, Error, IdempotencyKey, LogQuery, LogRead, Position, Receipt, Selection, StreamQuery, StreamRead, Trail,
-    Visit, from_column, to_column,
+    Cursor, Direction, Error, EventMark, IdempotencyKey, LogQuery, LogRead, Position, Receipt, Selection, StreamQuery,
+    StreamRead, Trail, Visit, from_column, to_column,
 };
 
 /// What LIMIT takes for "all".
@@ -81,32 +82,46 @@ pub(super) async fn log(
     query: &LogQuery,
     visit: Visit<'_>,
 ) -> Result<LogRead, Error> {
+    if let Some(event) = &query.after_event {
+        event.stands_at(query.after, mark(connection, query.after).await?)?;
+    }
     let head = head(connection).await?;
     let mut rows = sqlx::query(READ_LOG)
         .bind(to_column(query.after.get()))
         .bind(query.selection.aggregate_types.as_deref().map(json_array))
         .bind(query.selection.event_types.as_deref().map(json_array))
         .bind(query.limit.map_or(NO_LIMIT, to_column))
-        .fetch(connection);
+        .fetch(&mut *connection);
     let is_whole = query.selection == Selection::all();
-    let (mut trail, mut visited, mut last) = (Trail::default(), 0_u64, query.after);
+    let (mut trail, mut visited) = (Trail::default(), 0_u64);
+    let mut last = Cursor { position: query.after, event: None };
     while let Some(row) = rows.try_next().await.map_err(classify)? {
         let event = row::event(&row)?;
         if is_whole {
-            follow_positions(last, event.position)?;
+            follow_positions(last.position, event.position)?;
         }
         // With some types left out an append's events no longer stand side by side.
         if query.selection.event_types.is_none() {
             trail.follow_log(&event)?;
         }
-        (visited, last) = (visited + 1, event.position);
+        (visited, last) = (visited + 1, Cursor::from(&event));
         visit(event)?;
     }
+    drop(rows);
     let is_full = query.limit.is_some_and(|limit| visited >= limit);
-    if is_whole && !is_full && last < head {
-        follow_positions(last, head)?;
+    if !is_full && last.position < head {
+        if is_whole {
+            follow_positions(last.position, head)?;
+        }
+        last = Cursor { position: head, event: mark(connection, head).await? };
     }
-    Ok(LogRead { position: if is_full { last } else { head.max(last) } })
+    Ok(LogRead { position: last.position, event: last.event })
+}
+
+/// By what the event at a position is known; `None` where there is none.
+async fn mark(connection: &mut SqliteConnection, position: Position) -> Result<Option<EventMark>, Error> {
+    let row = sqlx::query(READ_MARK).bind(to_column(position.get())).fetch_optional(connection).await;
+    row.map_err(classify)?.map(|row| row::mark(&row)).transpose()
 }
 
 /// One writer, and rows are never deleted: so positions have no holes.

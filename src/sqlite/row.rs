@@ -5,7 +5,7 @@ use sqlx::{Row as _, sqlite::SqliteRow};
 use uuid::Uuid;
 
 use super::classify::classify;
-use crate::store::{Error, EventRef, Fingerprint, Position, Receipt, ReceiptOutcome, from_column};
+use crate::store::{Error, EventMark, EventRef, Fingerprint, Position, Receipt, ReceiptOutcome, from_column};
 
 /// Stands between the columns of an event. In JSON and in names there is no such character.
 const SEPARATOR: u8 = 0x1f;
@@ -119,6 +119,16 @@ pub(super) fn receipt(row: &SqliteRow) -> Result<Option<Receipt>, Error> {
         recorded_at: time(named(row, "recorded_at")?)?,
         expires_at: named::<Option<i64>>(row, "expires_at")?.map(time).transpose()?,
     }))
+}
+
+/// Reads by what an event is known.
+pub(super) fn mark(row: &SqliteRow) -> Result<EventMark, Error> {
+    Ok(EventMark {
+        aggregate_id: named(row, "aggregate_id")?,
+        sequence: from_column(named(row, "sequence")?)?,
+        command_id: named(row, "command_id")?,
+        recorded_at: time(named(row, "recorded_at")?)?,
+    })
 }
 
 /// Reads a position that may be absent.

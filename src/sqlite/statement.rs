@@ -15,6 +15,7 @@ pub(super) const READ_ATTEMPT: &str = include_str!("sql/read_attempt.sql");
 pub(super) const READ_ENCODING: &str = include_str!("sql/read_encoding.sql");
 pub(super) const READ_HEAD: &str = include_str!("sql/read_head.sql");
 pub(super) const READ_LOG: &str = include_str!("sql/read_log.sql");
+pub(super) const READ_MARK: &str = include_str!("sql/read_mark.sql");
 pub(super) const READ_RECEIPT: &str = include_str!("sql/read_receipt.sql");
 pub(super) const READ_SCHEMA: &str = include_str!("sql/read_schema.sql");
 pub(super) const READ_STANDING: &str = include_str!("sql/read_standing.sql");
@@ -38,6 +39,7 @@ pub(super) fn all() -> Vec<(&'static str, String)> {
         ("read_encoding", READ_ENCODING),
         ("read_head", READ_HEAD),
         ("read_log", READ_LOG),
+        ("read_mark", READ_MARK),
         ("read_receipt", READ_RECEIPT),
         ("read_schema", READ_SCHEMA),
         ("read_stream", READ_STREAM),

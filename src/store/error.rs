@@ -4,7 +4,7 @@ use std::{error::Error as StdError, fmt, sync::Arc};
 
 use uuid::Uuid;
 
-use super::ExpectedVersion;
+use super::{ExpectedVersion, Position};
 use crate::domain::EventError;
 
 /// Names an aggregate in messages: its type and its id.
@@ -118,6 +118,38 @@ pub enum Error {
     Invalid {
         /// What is wrong, and the bound where there is one.
         message: String,
+    },
+    /// The log is not the one the reader has read: it was set back, by a fail-over or a restore, and has grown anew.
+    ///
+    /// What was handled after that point may never have happened. Decide by hand: rebuild, or forget the checkpoint.
+    #[error("the log is not the one that was read up to position {position}: {detail}")]
+    CheckpointDiverged {
+        /// Where the reader stood.
+        position: Position,
+        /// What stands there.
+        detail: String,
+    },
+    /// A handler or a projection has failed on an event, for good. Mend it; the event is told again when it runs again.
+    #[error("{consumer} has failed at event {sequence} of {aggregate}")]
+    Handler {
+        /// The subscription or projection.
+        consumer: String,
+        /// The aggregate.
+        aggregate: AggregateName,
+        /// The event within it.
+        sequence: u64,
+        /// What the handler said.
+        source: Source,
+    },
+    /// A consumer has not come that far in the time given. Wait again, or see what holds it up.
+    #[error("{consumer} has not come to position {awaited} in time, it is at {reached}")]
+    Behind {
+        /// The subscription or projection.
+        consumer: String,
+        /// Where it was waited for.
+        awaited: Position,
+        /// How far it has come without leaving an event out.
+        reached: Position,
     },
     /// The database's tables are not the ones this code knows.
     #[error("{message}")]

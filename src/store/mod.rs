@@ -5,8 +5,11 @@
 mod append;
 mod audit;
 mod canonical_json;
+mod checkpoint;
+mod checkpoints;
 mod checksum;
 mod clock;
+mod cursor;
 mod error;
 mod event;
 mod fingerprint;
@@ -39,8 +42,14 @@ pub use audit::{
     SnapshotRow,
 };
 pub use canonical_json::{CanonicalJsonError, canonical_json};
+pub use checkpoint::{
+    Checkpoint, Claim, Claimed, Consumer, ConsumerKind, Failure, Lease, LeaseHolder, NewParkedEvent, ParkedEvent,
+    ParkedQuery, Renewal, Step,
+};
+pub use checkpoints::{CheckpointStore, CheckpointWork, ProjectionStore};
 pub use checksum::{Trail, event_checksum};
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use cursor::{Cursor, EventMark};
 pub use error::{AggregateName, Error, Fault};
 pub use event::{EventRef, NewEvent, RecordedEvent};
 pub use fingerprint::Fingerprint;

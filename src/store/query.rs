@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{IdempotencyKey, Position, Receipt};
+use super::{Cursor, EventMark, IdempotencyKey, Position, Receipt};
 
 /// Says which way to read a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -161,6 +161,11 @@ impl Selection {
 pub struct LogQuery {
     /// Events after this position.
     pub after: Position,
+    /// The event that stands at that position.
+    ///
+    /// Where it does not, the read ends in [`Error::CheckpointDiverged`](crate::Error::CheckpointDiverged) and shows nothing.
+    /// `None`: whatever stands there.
+    pub after_event: Option<EventMark>,
     /// Which of them.
     pub selection: Selection,
     /// The most events; `None`: no bound.
@@ -171,13 +176,20 @@ impl LogQuery {
     /// Asks for the whole log.
     #[must_use]
     pub const fn all() -> Self {
-        Self { after: Position::START, selection: Selection::all(), limit: None }
+        Self { after: Position::START, after_event: None, selection: Selection::all(), limit: None }
     }
 
     /// Leaves out events up to and including this position.
     #[must_use]
     pub const fn after(mut self, position: Position) -> Self {
-        self.after = position;
+        (self.after, self.after_event) = (position, None);
+        self
+    }
+
+    /// Goes on after a cursor, if the log is still the one it stands in.
+    #[must_use]
+    pub const fn after_cursor(mut self, cursor: Cursor) -> Self {
+        (self.after, self.after_event) = (cursor.position, cursor.event);
         self
     }
 
@@ -201,4 +213,19 @@ impl LogQuery {
 pub struct LogRead {
     /// Everything chosen up to and including this position was visited; go on after it.
     pub position: Position,
+    /// The event at that position. `None` where the read has not come further than it began.
+    pub event: Option<EventMark>,
+}
+
+impl LogRead {
+    /// Where the read has come to.
+    ///
+    /// The query's own cursor, where it has come no further.
+    #[must_use]
+    pub fn cursor(&self, query: &LogQuery) -> Cursor {
+        match self.event {
+            Some(_) => Cursor { position: self.position, event: self.event },
+            None => Cursor { position: query.after, event: query.after_event },
+        }
+    }
 }

@@ -189,6 +189,9 @@ pub(crate) const fn error_type(error: &Error) -> &'static str {
         Error::OutcomeUnknown { .. } => "outcome_unknown",
         Error::Codec { .. } => "codec",
         Error::Invalid { .. } => "invalid",
+        Error::CheckpointDiverged { .. } => "checkpoint_diverged",
+        Error::Handler { .. } => "handler",
+        Error::Behind { .. } => "behind",
         Error::Schema { .. } => "schema",
         Error::Backend { .. } => "backend",
     }

@@ -37,7 +37,7 @@ pub async fn follow(
     let mut cursor = Position::START;
     loop {
         let is_over = load.is_over.load(Ordering::SeqCst);
-        let query = LogQuery { after: cursor, selection: selection.clone(), limit };
+        let query = LogQuery { after: cursor, selection: selection.clone(), limit, ..LogQuery::all() };
         let fails_after = if random.u8(..) < 8 { random.usize(0..40) } else { usize::MAX };
         let before = followed.positions.len();
         let mut visit = |event: EventRef<'_>| {
