@@ -26,10 +26,14 @@ pub use crate::sqlite::{SqliteOptions, SqliteStore, SqliteWork, Synchronous};
 pub use crate::{
     command::{Execute, ExecuteError, Executed, Loaded, Outcome, Repository, Retry, Step, append},
     domain::{Aggregate, EventError, Id, Upcasters},
-    read::{Finding, FindingKind, Report, Verify},
+    read::{
+        Attempts, BoxError, Consumers, Finding, FindingKind, OnFailure, ParkedRun, Progress, Projection, Projector,
+        Report, RunState, Start, Subscription, Table, Target, Verify,
+    },
     store::{
-        AggregateName, Append, Appended, Clock, Error, EventRef, EventStore, EventStoreExt, ExpectedVersion, Fault,
-        Fingerprint, IdempotencyKey, Limits, LogQuery, LogRead, ManualClock, Metadata, NewEvent, Polling, Position,
-        Receipt, ReceiptOutcome, RecordedEvent, Selection, StreamQuery, StreamRead, SystemClock, Transactional, Work,
+        AggregateName, Append, Appended, CheckpointStore, Clock, Consumer, ConsumerKind, Cursor, Error, EventRef,
+        EventStore, EventStoreExt, ExpectedVersion, Fault, Fingerprint, IdempotencyKey, Limits, LogQuery, LogRead,
+        ManualClock, Metadata, NewEvent, ParkedEvent, Polling, Position, ProjectionStore, Receipt, ReceiptOutcome,
+        RecordedEvent, Selection, StreamQuery, StreamRead, SystemClock, Transactional, Work,
     },
 };

@@ -1,5 +1,26 @@
-//! The read side.
+//! The read side: consumers of the log, and the check of everything that is stored.
+//!
+//! A [`Subscription`] tells a handler every event; a [`Projector`] keeps the rows of a [`Projection`]; [`Consumers`] looks
+//! after them by name. [`Verify`] checks a whole database.
 
+mod consumers;
+mod parked;
+mod progress;
+mod projection;
+mod projector;
+mod runner;
+mod settings;
+mod start;
+mod subscription;
+mod telemetry;
 mod verify;
 
-pub use verify::{Counts, Finding, FindingKind, Progress, Report, Stage, Verify};
+pub use consumers::Consumers;
+pub use parked::ParkedRun;
+pub use progress::{Progress, RunState};
+pub use projection::{Projection, Table, Target};
+pub use projector::Projector;
+pub use settings::{Attempts, BoxError, OnFailure};
+pub use start::Start;
+pub use subscription::Subscription;
+pub use verify::{Counts, Finding, FindingKind, Report, Stage, Verify, VerifyProgress};

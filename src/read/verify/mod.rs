@@ -28,7 +28,7 @@ use self::{
 };
 pub use self::{
     finding::{Finding, FindingKind},
-    report::{Counts, Progress, Report, Stage},
+    report::{Counts, Report, Stage, VerifyProgress},
 };
 use crate::{
     domain::Aggregate,
@@ -76,7 +76,7 @@ pub struct Verify<'s> {
 }
 
 type OnFinding<'s> = Box<dyn FnMut(&Finding) + Send + 's>;
-type OnProgress<'s> = Box<dyn FnMut(&Progress) + Send + 's>;
+type OnProgress<'s> = Box<dyn FnMut(&VerifyProgress) + Send + 's>;
 
 impl<'s> Verify<'s> {
     /// Prepares a check of everything a store holds.
@@ -124,7 +124,7 @@ impl<'s> Verify<'s> {
     }
 
     /// Sees how far the check has come, after every page of rows.
-    pub fn on_progress(mut self, see: impl FnMut(&Progress) + Send + 's) -> Self {
+    pub fn on_progress(mut self, see: impl FnMut(&VerifyProgress) + Send + 's) -> Self {
         self.on_progress = Some(Box::new(see));
         self
     }

@@ -1,6 +1,6 @@
 //! What is counted and found on the way.
 
-use super::{Counts, Finding, FindingKind, OnFinding, OnProgress, Progress, Report, Stage};
+use super::{Counts, Finding, FindingKind, OnFinding, OnProgress, Report, Stage, VerifyProgress};
 use crate::store::{Error, Fault, Position};
 
 /// Takes findings and counts.
@@ -72,7 +72,7 @@ impl<'s> Notes<'s> {
 
     pub(super) fn show_progress(&mut self) {
         if let Some(see) = &mut self.on_progress {
-            see(&Progress { stage: self.stage, counts: self.counts, head: self.head });
+            see(&VerifyProgress { stage: self.stage, counts: self.counts, head: self.head });
         }
     }
 

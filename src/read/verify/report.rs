@@ -45,7 +45,7 @@ pub enum Stage {
 /// Says how far a check has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct Progress {
+pub struct VerifyProgress {
     /// What is being checked.
     pub stage: Stage,
     /// What was checked so far.

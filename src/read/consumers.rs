@@ -1,0 +1,210 @@
+//! All consumers of a store, by name: for whoever watches and tends them.
+
+use std::{pin::pin, time::Duration};
+
+use futures_util::future::select;
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+use super::{Progress, progress, settings::Settings};
+use crate::store::{
+    Checkpoint, CheckpointStore, Claim, Claimed, Cursor, Error, Lease, ParkedEvent, ParkedQuery, Position,
+};
+
+/// Looks after the subscriptions and projections of a store, by their names.
+///
+/// ```
+/// # async fn example(store: annals::SqliteStore) -> Result<(), annals::Error> {
+/// for progress in annals::Consumers::new(&store).list().await? {
+///     println!("{}: {} events behind, {:?}", progress.consumer, progress.lag_events, progress.state);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Consumers<S> {
+    store: S,
+}
+
+/// The first pause between two looks at a checkpoint that is waited for, and the longest: others may move it.
+const LOOK_EVERY: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(100));
+
+/// How long a lease is held for one write.
+const SHORT_LEASE: Duration = Duration::from_secs(10);
+
+impl<S: CheckpointStore + Clone> Consumers<S> {
+    /// Looks at this store.
+    pub fn new(store: &S) -> Self {
+        Self { store: store.clone() }
+    }
+
+    /// Tells how far all consumers are, by name and partition.
+    ///
+    /// # Errors
+    ///
+    /// A failed read.
+    pub async fn list(&self) -> Result<Vec<Progress>, Error> {
+        self.progress_of(self.store.checkpoints(None).await?).await
+    }
+
+    /// Tells how far a consumer is, each of its partitions; empty where it never ran.
+    ///
+    /// # Errors
+    ///
+    /// A failed read.
+    pub async fn progress(&self, name: &str) -> Result<Vec<Progress>, Error> {
+        self.progress_of(self.store.checkpoints(Some(name)).await?).await
+    }
+
+    async fn progress_of(&self, checkpoints: Vec<Checkpoint>) -> Result<Vec<Progress>, Error> {
+        let mut all = Vec::with_capacity(checkpoints.len());
+        for checkpoint in checkpoints {
+            all.push(progress::of_checkpoint(&self.store, checkpoint).await?);
+        }
+        Ok(all)
+    }
+
+    /// Waits until a consumer has handled every event up to a position: to read one's own writes.
+    ///
+    /// All its partitions, and no event up to there is parked. Woken at once where the same store runs it; else it looks,
+    /// every 100 milliseconds at the latest.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Behind`] after the time given: wait again, or see what holds it up. [`Error::Invalid`]: there is still no such
+    /// consumer then. A failed read.
+    pub async fn wait_until(&self, name: &str, position: Position, within: Duration) -> Result<(), Error> {
+        let deadline = Instant::now() + within;
+        let (mut seen, mut pause) = (0, LOOK_EVERY.0);
+        loop {
+            let reached = self.reached(name).await?;
+            if reached.is_some_and(|reached| reached >= position) {
+                return Ok(());
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(reached.map_or_else(
+                    || unknown(name),
+                    |reached| Error::Behind { consumer: name.to_owned(), awaited: position, reached },
+                ));
+            }
+            // Whichever comes first: it looks once more.
+            drop(select(pin!(self.store.moved(&mut seen)), pin!(sleep(pause.min(left)))).await);
+            pause = (pause * 2).min(LOOK_EVERY.1);
+        }
+    }
+
+    /// Up to where everything was handled; `None` where there is no such consumer.
+    async fn reached(&self, name: &str) -> Result<Option<Position>, Error> {
+        // In this order: what a checkpoint has passed by parking it is parked by then.
+        let checkpoints = self.store.checkpoints(Some(name)).await?;
+        let query = ParkedQuery { name: name.to_owned(), aggregate_id: None, after: Position::START, limit: 1 };
+        let parked = self.store.parked(&query).await?.pop();
+        let Some(first) = checkpoints.first() else {
+            return Ok(None);
+        };
+        let is_whole = checkpoints.len() == first.consumer.of() as usize;
+        let least = checkpoints.iter().map(|checkpoint| checkpoint.cursor.position).min().filter(|_| is_whole);
+        // Everything before the parked event was handled; how far that is, only the store could tell.
+        let before_parked = parked.map(|parked| Position::new(parked.position.get().saturating_sub(1)));
+        let reached = least.unwrap_or(Position::START);
+        Ok(Some(before_parked.map_or(reached, |before| before.min(reached))))
+    }
+
+    /// Pauses a consumer: whoever runs it loses the lease at once, and nobody gets it.
+    ///
+    /// Runners stand by; what they had under way is told again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`]: there is no such consumer. A failed write: call again.
+    pub async fn pause(&self, name: &str) -> Result<(), Error> {
+        self.store.set_paused(name, true).await?.then_some(()).ok_or_else(|| unknown(name))
+    }
+
+    /// Lets a paused consumer run again. Runners that stand by go on within a second.
+    ///
+    /// # Errors
+    ///
+    /// As for [`pause`](Self::pause).
+    pub async fn resume(&self, name: &str) -> Result<(), Error> {
+        self.store.set_paused(name, false).await?.then_some(()).ok_or_else(|| unknown(name))
+    }
+
+    /// Forgets a consumer: its checkpoints and parked events. Its name is free again.
+    ///
+    /// A runner that is still there begins anew: end it first.
+    ///
+    /// # Errors
+    ///
+    /// As for [`pause`](Self::pause). [`Error::Invalid`] for a projection that has tables, too: whoever knows them removes it
+    /// with [`Projector::remove`](crate::Projector::remove).
+    pub async fn forget(&self, name: &str) -> Result<(), Error> {
+        if self.store.checkpoints(Some(name)).await?.iter().any(|checkpoint| checkpoint.build > 0) {
+            return Err(Error::invalid(format!("{name} is a projection with tables: remove it with its Projector")));
+        }
+        self.store.forget(name).await?.then_some(()).ok_or_else(|| unknown(name))
+    }
+
+    /// Reads the parked events of a consumer in the order of the log: 1,000 at the most, after a position.
+    ///
+    /// # Errors
+    ///
+    /// A failed read.
+    pub async fn parked(&self, name: &str, after: Position) -> Result<Vec<ParkedEvent>, Error> {
+        self.store.parked(&ParkedQuery { name: name.to_owned(), aggregate_id: None, after, limit: 1_000 }).await
+    }
+
+    /// Discards a parked event: it is never handled. Those behind it stay parked, until they are replayed or discarded.
+    ///
+    /// It takes the lease from whoever runs the consumer, for a moment.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`]: there is no such consumer, or the event is not parked. [`Error::Contention`]: somebody else took
+    /// the lease meanwhile; call again.
+    pub async fn discard(&self, name: &str, aggregate_id: Uuid, sequence: u64) -> Result<(), Error> {
+        let checkpoints = self.store.checkpoints(Some(name)).await?;
+        let found = checkpoints.into_iter().find(|checkpoint| checkpoint.consumer.has(aggregate_id));
+        let checkpoint = found.ok_or_else(|| unknown(name))?;
+        let query = ParkedQuery {
+            name: name.to_owned(),
+            aggregate_id: Some(aggregate_id),
+            after: Position::START,
+            limit: 1_000,
+        };
+        if !self.store.parked(&query).await?.iter().any(|parked| parked.sequence == sequence) {
+            return Err(Error::invalid(format!(
+                "event {sequence} of aggregate {aggregate_id} is not parked by {name}"
+            )));
+        }
+        let lease = self.take_briefly(&checkpoint).await?;
+        let is_out = self.store.unpark(&lease, aggregate_id, sequence).await;
+        // One that is not let go lapses by itself.
+        drop(self.store.release(&lease).await);
+        if is_out? { Ok(()) } else { Err(Error::Contention { source: None }) }
+    }
+
+    /// Takes the lease of a consumer by force, for one write.
+    async fn take_briefly(&self, checkpoint: &Checkpoint) -> Result<Lease, Error> {
+        let Checkpoint { consumer, kind, version, .. } = checkpoint;
+        let claim = Claim {
+            consumer: consumer.clone(),
+            kind: *kind,
+            version: *version,
+            start: Cursor::START,
+            owner: Settings::new(consumer.clone(), *kind, *version, crate::Selection::all()).run_owner(),
+            length: SHORT_LEASE,
+            by_force: true,
+        };
+        match self.store.claim(&claim).await? {
+            Claimed::Taken(taken) => Ok(Lease { consumer: consumer.clone(), fence: taken.fence, length: SHORT_LEASE }),
+            Claimed::Refused(_) => Err(Error::invalid(format!("{consumer} is paused: resume it first"))),
+        }
+    }
+}
+
+/// There is no consumer of that name.
+pub(super) fn unknown(name: &str) -> Error {
+    Error::invalid(format!("there is no subscription or projection {name:?}"))
+}

@@ -1,0 +1,124 @@
+//! Parked events: told again, in order.
+
+use std::collections::HashSet;
+
+use super::{
+    runner::{Held, Runner, with_sources},
+    settings::BoxError,
+};
+use crate::store::{
+    Checkpoint, CheckpointStore, Claimed, Error, EventStoreExt as _, Lease, NewParkedEvent, ParkedEvent, ParkedQuery,
+    Position, RecordedEvent, StreamQuery,
+};
+
+/// Says what became of the parked events that were told again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ParkedRun {
+    /// Handled, and no longer parked.
+    pub handled: u64,
+    /// Still parked: they failed again, or an earlier event of their aggregate did.
+    pub left: u64,
+}
+
+/// What is done with a parked event.
+pub(super) trait Replay: Send {
+    /// Gets ready under a lease. `false`: it is lost.
+    fn begin(&mut self, checkpoint: &Checkpoint, lease: &Lease) -> impl Future<Output = Result<bool, Error>> + Send;
+
+    /// Handles an event and takes it out of the parked ones.
+    fn replay(&mut self, lease: &Lease, event: &RecordedEvent) -> impl Future<Output = Result<Replayed, Error>> + Send;
+}
+
+/// Says what became of one.
+pub(super) enum Replayed {
+    Handled,
+    Failed(BoxError),
+    Lost,
+}
+
+/// Parked events are read in pages of so many.
+const PAGE: u32 = 100;
+
+/// Takes the lease, by force, and tells the parked events of a consumer again.
+pub(super) async fn replay<S: CheckpointStore + Clone + 'static>(
+    runner: &Runner<S>,
+    replay: &mut impl Replay,
+) -> Result<ParkedRun, Error> {
+    runner.settings.check()?;
+    let consumer = &runner.settings.consumer;
+    if runner.store.checkpoint(consumer).await?.is_none() {
+        return Err(super::consumers::unknown(consumer.name()));
+    }
+    let (Claimed::Taken(checkpoint), _) = runner.claim(&runner.settings.run_owner(), true).await? else {
+        return Err(Error::invalid(format!("{consumer} is paused, or is another than this")));
+    };
+    let held = Held::keep(&runner.store, runner.lease(&checkpoint));
+    let done = match replay.begin(&checkpoint, &held.lease).await {
+        Ok(true) => all(runner, &held, replay).await,
+        Ok(false) => Err(lost()),
+        Err(error) => Err(error),
+    };
+    // One that is not let go lapses by itself.
+    drop(runner.store.release(&held.lease).await);
+    done
+}
+
+async fn all<S: CheckpointStore + Clone + 'static>(
+    runner: &Runner<S>,
+    held: &Held,
+    replay: &mut impl Replay,
+) -> Result<ParkedRun, Error> {
+    let consumer = &runner.settings.consumer;
+    let (mut run, mut failed) = (ParkedRun::default(), HashSet::new());
+    let mut query =
+        ParkedQuery { name: consumer.name().to_owned(), aggregate_id: None, after: Position::START, limit: PAGE };
+    loop {
+        let page = runner.store.parked(&query).await?;
+        for parked in page.iter().filter(|parked| consumer.has(parked.aggregate_id)) {
+            if failed.contains(&parked.aggregate_id) {
+                run.left += 1;
+                continue;
+            }
+            let event = read(&runner.store, parked).await?;
+            let Some(replayed) = held.lost.unless(replay.replay(&held.lease, &event)).await else {
+                return Err(lost());
+            };
+            match replayed? {
+                Replayed::Handled => run.handled += 1,
+                Replayed::Lost => return Err(lost()),
+                Replayed::Failed(error) => {
+                    let again = NewParkedEvent {
+                        position: parked.position,
+                        aggregate_id: parked.aggregate_id,
+                        sequence: parked.sequence,
+                        error: Some(with_sources(&*error)),
+                        attempts: parked.attempts.saturating_add(1),
+                    };
+                    runner.store.park_again(&held.lease, &again).await?;
+                    failed.insert(parked.aggregate_id);
+                    run.left += 1;
+                }
+            }
+        }
+        match page.last() {
+            Some(last) if page.len() == PAGE as usize => query.after = last.position,
+            _ => return Ok(run),
+        }
+    }
+}
+
+/// The event itself, from the log.
+async fn read<S: CheckpointStore>(store: &S, parked: &ParkedEvent) -> Result<RecordedEvent, Error> {
+    let query =
+        StreamQuery::of(parked.aggregate_id).from_sequence(parked.sequence).to_sequence(parked.sequence).limit(1);
+    let event = store.collect_stream(&query).await?.pop().filter(|event| event.position() == parked.position);
+    event.ok_or_else(|| Error::CheckpointDiverged {
+        position: parked.position,
+        detail: format!("event {} of aggregate {} was parked, and is not there", parked.sequence, parked.aggregate_id),
+    })
+}
+
+/// Somebody else took the lease meanwhile.
+fn lost() -> Error {
+    Error::Contention { source: None }
+}

@@ -1,0 +1,173 @@
+//! Batches of events, each in the transaction in which the checkpoint moves.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+
+use super::ConnectionOf;
+use crate::{
+    read::{
+        BoxError, Projection, Target,
+        parked::{Replay, Replayed},
+        projection::Build,
+        runner::{Chunk, Handle, Handled},
+        subscription::behind,
+    },
+    store::{Checkpoint, CheckpointWork, Error, Lease, ProjectionStore, RecordedEvent, Step, Work as _},
+};
+
+/// A transaction takes no more events after so long: others wait for what it writes.
+const BATCH_TIME: Duration = Duration::from_millis(100);
+
+/// Applies events to the tables of one build.
+pub(super) struct Applying<S, P> {
+    store: S,
+    projection: Arc<P>,
+    /// What was handled before is replayed into a build of its own.
+    is_rebuild: bool,
+    build: Build,
+}
+
+/// Says what became of events that were applied in one transaction.
+enum Applied {
+    /// So many, and it was committed.
+    Committed(usize),
+    /// It was rolled back, since the event with this index has failed.
+    RolledBack {
+        at: usize,
+        error: BoxError,
+    },
+    Lost,
+}
+
+impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Applying<S, P> {
+    pub(super) fn new(store: S, projection: Arc<P>, is_rebuild: bool) -> Self {
+        Self { store, projection, is_rebuild, build: Build::new(0, Vec::new()) }
+    }
+
+    /// Takes the tables of this build, and makes them where this is the first.
+    async fn take_build(&mut self, checkpoint: &Checkpoint, lease: &Lease) -> Result<bool, Error> {
+        let tables = self.projection.tables();
+        if checkpoint.build > 0 || tables.is_empty() {
+            self.build = Build::new(checkpoint.build, tables);
+            return Ok(true);
+        }
+        self.build = Build::new(1, tables);
+        self.make(lease, &[self.build.creation(), self.build.showing()]).await
+    }
+
+    pub(super) fn set_build(&mut self, number: u32) {
+        self.build = Build::new(number, self.projection.tables());
+    }
+
+    pub(super) fn creation(&self) -> String {
+        self.build.creation()
+    }
+
+    /// Makes tables and notes the build in one transaction. `false`: the lease is lost.
+    pub(super) async fn make(&self, lease: &Lease, scripts: &[String]) -> Result<bool, Error> {
+        let mut work = self.store.begin().await?;
+        if !work.hold(lease).await? {
+            return Ok(false);
+        }
+        for script in scripts {
+            work.run_script(script).await?;
+        }
+        if !work.set_build(lease, self.build.number, self.projection.version()).await? {
+            return Ok(false);
+        }
+        work.commit().await?;
+        Ok(true)
+    }
+
+    async fn apply(&self, chunk: &Chunk<'_>) -> Result<Applied, Error> {
+        if let Err((at, error)) = self.effects(chunk).await {
+            return Ok(Applied::RolledBack { at, error });
+        }
+        let mut work = self.store.begin().await?;
+        if !work.hold(chunk.lease).await? {
+            return Ok(Applied::Lost);
+        }
+        let (began, mut parked, mut applied) = (Instant::now(), Vec::new(), 0);
+        for event in chunk.events {
+            if applied > 0 && (chunk.stop.is_up() || began.elapsed() > BATCH_TIME) {
+                break;
+            }
+            if chunk.parked.contains(&event.aggregate_id()) {
+                parked.push(behind(event));
+            } else {
+                let mut target = Target::new(work.connection(), &self.build, self.is_rebuild);
+                match chunk.lost.unless(self.projection.apply(event, &mut target)).await {
+                    None => return Ok(Applied::Lost),
+                    Some(Ok(())) => {}
+                    Some(Err(error)) => return Ok(Applied::RolledBack { at: applied, error }),
+                }
+            }
+            applied += 1;
+        }
+        let step = Step { from: chunk.from.position, to: chunk.cursor_behind(applied), parked: &parked };
+        if !work.advance(chunk.lease, &step).await? {
+            return Ok(Applied::Lost);
+        }
+        match work.commit().await {
+            Ok(()) => Ok(Applied::Committed(applied)),
+            // A deferred constraint of the projection's own: it is one of these events.
+            Err(error @ Error::Backend { .. }) if applied == 1 => {
+                Ok(Applied::RolledBack { at: 0, error: Box::new(error) })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Does what reaches beyond the database, before the transaction: others need not wait for it.
+    async fn effects(&self, chunk: &Chunk<'_>) -> Result<(), (usize, BoxError)> {
+        if self.is_rebuild {
+            return Ok(());
+        }
+        for (at, event) in chunk.events.iter().enumerate() {
+            if !chunk.parked.contains(&event.aggregate_id()) {
+                self.projection.effect(event).await.map_err(|error| (at, error))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Handle for Applying<S, P> {
+    async fn begin(&mut self, checkpoint: &Checkpoint, lease: &Lease) -> Result<bool, Error> {
+        self.take_build(checkpoint, lease).await
+    }
+
+    async fn handle(&mut self, chunk: Chunk<'_>) -> Result<Handled, Error> {
+        Ok(match self.apply(&chunk).await? {
+            Applied::Committed(events) => Handled::Moved(events),
+            Applied::RolledBack { at, error } => Handled::Failed { moved: 0, at, error },
+            Applied::Lost => Handled::Lost,
+        })
+    }
+}
+
+impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Replay for Applying<S, P> {
+    async fn begin(&mut self, checkpoint: &Checkpoint, lease: &Lease) -> Result<bool, Error> {
+        self.take_build(checkpoint, lease).await
+    }
+
+    async fn replay(&mut self, lease: &Lease, event: &RecordedEvent) -> Result<Replayed, Error> {
+        if let Err(error) = self.projection.effect(event).await {
+            return Ok(Replayed::Failed(error));
+        }
+        let mut work = self.store.begin().await?;
+        if !work.hold(lease).await? {
+            return Ok(Replayed::Lost);
+        }
+        let mut target = Target::new(work.connection(), &self.build, false);
+        if let Err(error) = self.projection.apply(event, &mut target).await {
+            return Ok(Replayed::Failed(error));
+        }
+        if !work.unpark(lease, event.aggregate_id(), event.sequence()).await? {
+            return Ok(Replayed::Lost);
+        }
+        work.commit().await?;
+        Ok(Replayed::Handled)
+    }
+}

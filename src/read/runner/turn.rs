@@ -1,0 +1,368 @@
+//! The time between taking a lease and letting go of it.
+
+use std::{collections::HashSet, pin::pin, time::Duration};
+
+use backon::ExponentialBackoff;
+use futures_util::future::{Either, select};
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+use super::{
+    Chunk, Ended, Handle, Handled, Held, Runner, Signal,
+    feed::{Feed, Page, Wanted},
+    is_passing, with_sources,
+};
+use crate::{
+    read::{
+        settings::{BoxError, OnFailure},
+        telemetry,
+    },
+    store::{
+        AggregateName, Checkpoint, CheckpointStore, Cursor, Error, NewParkedEvent, ParkedQuery, Position,
+        RecordedEvent, Step,
+    },
+};
+
+/// How long a checkpoint stays behind events that the selection has left out.
+///
+/// Moving it is a write; other consumers' events may be many.
+const PASSED_OVER_AFTER: Duration = Duration::from_secs(1);
+
+/// Parked events are read in pages of so many.
+const PARKED_PAGE: u32 = 1_000;
+
+pub(super) struct Turn<'t, S> {
+    runner: &'t Runner<S>,
+    held: &'t Held,
+    stop: &'t Signal,
+    /// Where the checkpoint stands.
+    cursor: Cursor,
+    /// When it was last moved.
+    moved_at: Instant,
+    /// Aggregates of which events are parked, and how many events.
+    parked: HashSet<Uuid>,
+    parked_events: u64,
+    /// So many events are handled one by one: a runner has ended among them.
+    careful: usize,
+    /// The next chunk has so many events, then comes one that has failed.
+    next: Option<usize>,
+    /// The event that has failed, and how often.
+    failed: Option<Trouble>,
+}
+
+struct Trouble {
+    position: Position,
+    attempts: u32,
+    pauses: ExponentialBackoff,
+}
+
+impl<'t, S: CheckpointStore + Clone + 'static> Turn<'t, S> {
+    pub(super) fn new(runner: &'t Runner<S>, held: &'t Held, checkpoint: &Checkpoint, stop: &'t Signal) -> Self {
+        Self {
+            runner,
+            held,
+            stop,
+            cursor: checkpoint.cursor,
+            moved_at: Instant::now(),
+            parked: HashSet::new(),
+            parked_events: 0,
+            careful: if checkpoint.crashes > 0 { runner.settings.batch_events } else { 0 },
+            next: None,
+            failed: None,
+        }
+    }
+
+    /// Catches up and follows on, until told to stop or the target is reached.
+    pub(super) async fn work(
+        &mut self,
+        checkpoint: &Checkpoint,
+        target: Option<Cursor>,
+        handle: &mut impl Handle,
+    ) -> Result<Ended, Error> {
+        if !handle.begin(checkpoint, &self.held.lease).await? {
+            return Ok(Ended::Lost);
+        }
+        self.know_parked().await?;
+        let settings = &self.runner.settings;
+        let mut feed = Feed::start(
+            &self.runner.store,
+            Wanted {
+                consumer: settings.consumer.clone(),
+                selection: settings.selection.clone(),
+                after: self.cursor,
+                up_to: target,
+            },
+        );
+        let mut suspect = checkpoint.crashes;
+        // Passed over, and not yet noted.
+        let mut passed = None;
+        loop {
+            let page = match self.next_page(&mut feed, passed.is_some()).await {
+                Got::Page(page) => page?,
+                Got::Pause => {
+                    if !self.pass_over(passed.take()).await? {
+                        return Ok(Ended::Lost);
+                    }
+                    continue;
+                }
+                Got::Stop | Got::End => {
+                    return Ok(if self.pass_over(passed).await? { Ended::Done } else { Ended::Lost });
+                }
+                Got::Lost => return Ok(Ended::Lost),
+            };
+            if page.events.is_empty() {
+                passed = Some(page.end);
+                continue;
+            }
+            passed = None;
+            if !self.suspect(&page, std::mem::take(&mut suspect)).await? || !self.page(&page, handle).await? {
+                return Ok(Ended::Lost);
+            }
+        }
+    }
+
+    async fn next_page(&self, feed: &mut Feed, is_behind: bool) -> Got {
+        if self.stop.is_up() {
+            return Got::Stop;
+        }
+        let next = async {
+            if !is_behind {
+                return feed.next().await.map_or(Got::End, Got::Page);
+            }
+            let pause = PASSED_OVER_AFTER.saturating_sub(self.moved_at.elapsed());
+            match select(pin!(feed.next()), pin!(sleep(pause))).await {
+                Either::Left((page, _)) => page.map_or(Got::End, Got::Page),
+                Either::Right(_) => Got::Pause,
+            }
+        };
+        match self.held.lost.unless(self.stop.unless(next)).await {
+            None => Got::Lost,
+            Some(None) => Got::Stop,
+            Some(Some(got)) => got,
+        }
+    }
+
+    /// Moves the checkpoint over events that the selection has left out. `false`: the lease is lost.
+    async fn pass_over(&mut self, to: Option<Cursor>) -> Result<bool, Error> {
+        match to {
+            Some(to) => self.step(to, &[]).await,
+            None => Ok(true),
+        }
+    }
+
+    async fn step(&mut self, to: Cursor, parked: &[NewParkedEvent]) -> Result<bool, Error> {
+        let step = Step { from: self.cursor.position, to, parked };
+        let is_moved = self.runner.store.advance(&self.held.lease, &step).await?;
+        if is_moved {
+            (self.cursor, self.moved_at) = (to, Instant::now());
+        }
+        Ok(is_moved)
+    }
+
+    /// Handles a page. `false`: the lease is lost; told to stop, it leaves the rest.
+    async fn page(&mut self, page: &Page, handle: &mut impl Handle) -> Result<bool, Error> {
+        let mut rest = &page.events[..];
+        // What was parked for the crashes it caused is behind the checkpoint already.
+        while rest.first().is_some_and(|event| event.position() <= self.cursor.position) {
+            rest = &rest[1..];
+        }
+        while !rest.is_empty() && !self.stop.is_up() {
+            if self.held.lost.is_up() {
+                return Ok(false);
+            }
+            let (events, after) = rest.split_at(self.chunk_size().min(rest.len()));
+            let end = if after.is_empty() { page.end } else { Cursor::from(&events[events.len() - 1]) };
+            let chunk = Chunk {
+                lease: &self.held.lease,
+                from: self.cursor,
+                events,
+                end,
+                parked: &self.parked,
+                stop: self.stop,
+                lost: &self.held.lost,
+            };
+            self.room_behind(events)?;
+            let handled = handle.handle(chunk).await?;
+            let moved = match &handled {
+                Handled::Moved(moved) | Handled::Failed { moved, .. } => *moved,
+                Handled::Lost => return Ok(false),
+            };
+            let to = chunk.cursor_behind(moved);
+            self.moved(to, &events[..moved]);
+            if let Handled::Failed { at, error, .. } = handled
+                && !self.failed(&events[at..], at.checked_sub(moved), end, error).await?
+            {
+                return Ok(false);
+            }
+            while rest.first().is_some_and(|event| event.position() <= self.cursor.position) {
+                rest = &rest[1..];
+            }
+        }
+        Ok(true)
+    }
+
+    /// Makes sure that there is room for events that are to be parked behind others.
+    fn room_behind(&self, events: &[RecordedEvent]) -> Result<(), Error> {
+        let Some(event) = events.iter().find(|event| self.parked.contains(&event.aggregate_id())) else {
+            return Ok(());
+        };
+        let most = match self.runner.settings.on_failure {
+            OnFailure::Park { most } => most,
+            // They were parked by a runner that was told to.
+            OnFailure::Stop => PARKED_PAGE,
+        };
+        if self.parked_events + events.len() as u64 <= u64::from(most) {
+            return Ok(());
+        }
+        Err(self
+            .handler_error(event, "earlier events of its aggregate are parked, and there is no room for more".into()))
+    }
+
+    fn handler_error(&self, event: &RecordedEvent, error: BoxError) -> Error {
+        Error::Handler {
+            consumer: self.runner.settings.consumer.to_string(),
+            aggregate: AggregateName::new(event.aggregate_type(), event.aggregate_id()),
+            sequence: event.sequence(),
+            source: error.into(),
+        }
+    }
+
+    fn chunk_size(&mut self) -> usize {
+        match self.next.take() {
+            Some(events) => events,
+            None if self.careful > 0 || self.failed.is_some() => 1,
+            None => self.runner.settings.batch_events,
+        }
+    }
+
+    /// Takes note of where the checkpoint stands now.
+    fn moved(&mut self, to: Cursor, events: &[RecordedEvent]) {
+        if to.position > self.cursor.position {
+            (self.cursor, self.moved_at) = (to, Instant::now());
+            self.careful = self.careful.saturating_sub(events.len());
+            if self.failed.as_ref().is_some_and(|failed| failed.position <= to.position) {
+                self.failed = None;
+            }
+        }
+        for event in events.iter().filter(|event| self.parked.contains(&event.aggregate_id())) {
+            self.parked_events += 1;
+            telemetry::event_parked(&self.runner.settings.consumer, event, true);
+        }
+    }
+
+    /// Sees to an event that has failed, the first of these, with so many before it that are not handled either.
+    ///
+    /// `None` before it: the checkpoint stands behind it already, and it is not told again. `false`: the lease is lost.
+    async fn failed(
+        &mut self,
+        events: &[RecordedEvent],
+        before: Option<usize>,
+        end: Cursor,
+        error: BoxError,
+    ) -> Result<bool, Error> {
+        let event = &events[0];
+        if let (Some(passing), Some(_)) = (is_passing(&error), before) {
+            return Err(passing);
+        }
+        let attempts = self.runner.settings.attempts;
+        let earlier = self.failed.take().filter(|failed| failed.position == event.position());
+        let mut trouble =
+            earlier.unwrap_or_else(|| Trouble { position: event.position(), attempts: 0, pauses: attempts.pauses() });
+        trouble.attempts += 1;
+        telemetry::attempt_failed(&self.runner.settings.consumer, event, trouble.attempts, &*error);
+        let Some(before) = before else {
+            return self.give_up(event, self.cursor, trouble.attempts, error).await;
+        };
+        if trouble.attempts >= attempts.most && before == 0 {
+            let to = if events.len() == 1 { end } else { Cursor::from(event) };
+            return self.give_up(event, to, trouble.attempts, error).await;
+        }
+        // Those before it go first, in a batch of their own, and then this one alone.
+        self.next = (before > 0).then_some(before);
+        let pause = trouble.pauses.next().unwrap_or(attempts.longest_pause);
+        self.failed = Some(trouble);
+        if before == 0 {
+            self.held.lost.unless(self.stop.unless(sleep(pause))).await;
+        }
+        Ok(true)
+    }
+
+    /// Parks an event, or ends the runner. `false`: the lease is lost.
+    async fn give_up(
+        &mut self,
+        event: &RecordedEvent,
+        to: Cursor,
+        attempts: u32,
+        error: BoxError,
+    ) -> Result<bool, Error> {
+        let settings = &self.runner.settings;
+        let most = match settings.on_failure {
+            OnFailure::Park { most } => u64::from(most),
+            OnFailure::Stop => 0,
+        };
+        if self.parked_events >= most {
+            return Err(self.handler_error(event, error));
+        }
+        let parked = NewParkedEvent {
+            position: event.position(),
+            aggregate_id: event.aggregate_id(),
+            sequence: event.sequence(),
+            error: Some(with_sources(&*error)),
+            attempts,
+        };
+        if !self.step(to, &[parked]).await? {
+            return Ok(false);
+        }
+        telemetry::event_parked(&settings.consumer, event, false);
+        self.parked.insert(event.aggregate_id());
+        self.parked_events += 1;
+        self.failed = None;
+        Ok(true)
+    }
+
+    /// Parks the event at which runner after runner has ended, where events are parked. `false`: the lease is lost.
+    async fn suspect(&mut self, page: &Page, crashes: u32) -> Result<bool, Error> {
+        let settings = &self.runner.settings;
+        let Some(event) = page.events.first().filter(|event| !self.parked.contains(&event.aggregate_id())) else {
+            return Ok(true);
+        };
+        // The first time it was handled with others; since then alone.
+        if crashes < settings.attempts.most.max(2) || matches!(settings.on_failure, OnFailure::Stop) {
+            return Ok(true);
+        }
+        let to = if page.events.len() == 1 { page.end } else { Cursor::from(event) };
+        self.give_up(event, to, crashes, format!("{crashes} runners in a row have ended while they handled it").into())
+            .await
+    }
+
+    /// Reads of which aggregates events are parked.
+    async fn know_parked(&mut self) -> Result<(), Error> {
+        let consumer = &self.runner.settings.consumer;
+        let mut query = ParkedQuery {
+            name: consumer.name().to_owned(),
+            aggregate_id: None,
+            after: Position::START,
+            limit: PARKED_PAGE,
+        };
+        loop {
+            let page = self.runner.store.parked(&query).await?;
+            self.parked_events += page.len() as u64;
+            self.parked.extend(page.iter().map(|event| event.aggregate_id).filter(|id| consumer.has(*id)));
+            match page.last() {
+                Some(last) if page.len() == PARKED_PAGE as usize => query.after = last.position,
+                _ => return Ok(()),
+            }
+        }
+    }
+}
+
+/// What a runner waited for.
+enum Got {
+    Page(Result<Page, Error>),
+    /// Time to note what was passed over.
+    Pause,
+    Stop,
+    /// The target is reached.
+    End,
+    Lost,
+}

@@ -1,0 +1,138 @@
+//! What can be set about a runner, and the defaults.
+
+use std::{error::Error as StdError, sync::Arc, time::Duration};
+
+use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
+use uuid::Uuid;
+
+use super::Start;
+use crate::store::{Consumer, ConsumerKind, Error, Selection};
+
+/// Whatever a handler or a projection fails with.
+pub type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// Says how often a failing event is tried, and how long the pauses are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attempts {
+    /// How often in all, at least 1. Default: 5.
+    pub most: u32,
+    /// The pause before the second try. Default: 100 milliseconds.
+    pub first_pause: Duration,
+    /// What pauses grow to, by doubling. Default: 10 seconds.
+    pub longest_pause: Duration,
+}
+
+impl Default for Attempts {
+    fn default() -> Self {
+        Self { most: 5, first_pause: Duration::from_millis(100), longest_pause: Duration::from_secs(10) }
+    }
+}
+
+impl Attempts {
+    /// Tries each event once.
+    #[must_use]
+    pub const fn once() -> Self {
+        Self { most: 1, first_pause: Duration::ZERO, longest_pause: Duration::ZERO }
+    }
+
+    pub(super) fn pauses(&self) -> ExponentialBackoff {
+        ExponentialBuilder::default()
+            .with_jitter()
+            .with_min_delay(self.first_pause)
+            .with_max_delay(self.longest_pause.max(self.first_pause))
+            .without_max_times()
+            .build()
+    }
+}
+
+/// Says what becomes of an event on which all attempts have failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum OnFailure {
+    /// The runner ends with [`Error::Handler`]. The event is told again when it next runs.
+    #[default]
+    Stop,
+    /// The event is parked with its error, later events of its aggregate are parked behind it, and the rest goes on.
+    Park {
+        /// The most parked events; with so many the runner ends with [`Error::Handler`] as well.
+        most: u32,
+    },
+}
+
+impl OnFailure {
+    /// Parks up to 1,000 events.
+    #[must_use]
+    pub const fn park() -> Self {
+        Self::Park { most: 1_000 }
+    }
+}
+
+/// What a runner is told.
+#[derive(Debug, Clone)]
+pub(super) struct Settings {
+    pub(super) consumer: Consumer,
+    pub(super) kind: ConsumerKind,
+    pub(super) version: u32,
+    pub(super) selection: Selection,
+    pub(super) start: Start,
+    pub(super) owner: Arc<str>,
+    pub(super) lease: Duration,
+    /// Handled between two moves of the checkpoint.
+    pub(super) batch_events: usize,
+    pub(super) attempts: Attempts,
+    pub(super) on_failure: OnFailure,
+}
+
+impl Settings {
+    pub(super) fn new(consumer: Consumer, kind: ConsumerKind, version: u32, selection: Selection) -> Self {
+        Self {
+            consumer,
+            kind,
+            version,
+            selection,
+            start: Start::default(),
+            owner: format!("process {}", std::process::id()).into(),
+            lease: Duration::from_secs(30),
+            batch_events: 100,
+            attempts: Attempts::default(),
+            on_failure: OnFailure::default(),
+        }
+    }
+
+    /// Refuses what cannot be meant, before any I/O.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        if self.lease < Self::SHORTEST_LEASE || self.lease > Self::LONGEST_LEASE {
+            return Err(Error::invalid(format!(
+                "a lease lasts from {:?} to {:?}, not {:?}",
+                Self::SHORTEST_LEASE,
+                Self::LONGEST_LEASE,
+                self.lease
+            )));
+        }
+        if self.batch_events == 0 || self.batch_events > Self::MOST_BATCH_EVENTS {
+            return Err(Error::invalid(format!("a batch has 1 to {} events", Self::MOST_BATCH_EVENTS)));
+        }
+        if self.attempts.most == 0 {
+            return Err(Error::invalid("an event has to be tried at least once"));
+        }
+        if self.owner.is_empty() || self.owner.len() > Self::LONGEST_OWNER {
+            return Err(Error::invalid(format!("an owner is named by 1 to {} bytes", Self::LONGEST_OWNER)));
+        }
+        let Selection { aggregate_types, event_types } = &self.selection;
+        if [aggregate_types, event_types].into_iter().flatten().any(Vec::is_empty) {
+            return Err(Error::invalid("the selection leaves out every event"));
+        }
+        Ok(())
+    }
+
+    const SHORTEST_LEASE: Duration = Duration::from_millis(100);
+    const LONGEST_LEASE: Duration = Duration::from_hours(24);
+    const MOST_BATCH_EVENTS: usize = 10_000;
+    const LONGEST_OWNER: usize = 200;
+
+    /// The name of one run: two runs of one process are told apart.
+    pub(super) fn run_owner(&self) -> Arc<str> {
+        // Of an id of version 7 the end is random.
+        format!("{}, run {}", self.owner, &Uuid::now_v7().simple().to_string()[20..]).into()
+    }
+}

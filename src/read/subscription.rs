@@ -1,0 +1,356 @@
+//! Subscriptions: a handler that is told every event.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+
+use super::{
+    Attempts, BoxError, Consumers, OnFailure, ParkedRun, Progress, Start, parked,
+    runner::{Chunk, Handle, Handled, Runner},
+    settings::Settings,
+};
+use crate::store::{
+    Checkpoint, CheckpointStore, Consumer, ConsumerKind, Error, Lease, NewParkedEvent, Position, RecordedEvent,
+    Selection, Step,
+};
+
+/// Tells a handler every event of the log: once and again where that is needed, in order, and for ever after.
+///
+/// Named and durable: it catches up with what was recorded, follows on without a seam, and after a restart goes on where
+/// it stood. Each event is told **at least once**, in the order of the log: after a crash, or where a lease was lost, the
+/// events since the checkpoint was last moved are told again, so a handler has to bear that ([`RecordedEvent::name`] is the
+/// event's name for ever). Effects in the store's own database are had exactly once by a [`Projector`](crate::Projector).
+///
+/// Of all that run one name, in however many processes, one works and the others stand by. It holds a lease; when it dies
+/// another takes over as soon as the lease has lapsed, and what the late holder still does to the checkpoint is refused.
+///
+/// ```
+/// # async fn example(store: annals::SqliteStore) -> Result<(), Box<dyn std::error::Error>> {
+/// use annals::{Selection, Subscription};
+///
+/// let shutdown = async { /* any future: a signal, a channel, a token */ };
+/// Subscription::new(&store, "receipt-mail")?
+///     .select(Selection::all().aggregate_types(["order"]).event_types(["order-paid"]))
+///     .run(shutdown, |event| async move {
+///         println!("{} of {}", event.event_type(), event.aggregate_id());
+///         Ok::<(), std::io::Error>(())
+///     })
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "it does nothing until it is run"]
+pub struct Subscription<S> {
+    runner: Runner<S>,
+    is_at_most_once: bool,
+}
+
+impl<S: CheckpointStore + Clone + 'static> Subscription<S> {
+    /// Names a subscription: 1 to 200 visible ASCII characters, kept with its checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`]: choose another name.
+    pub fn new(store: &S, name: &str) -> Result<Self, Error> {
+        let settings = Settings::new(Consumer::new(name)?, ConsumerKind::Subscription, 0, Selection::all());
+        Ok(Self { runner: Runner { store: store.clone(), settings }, is_at_most_once: false })
+    }
+
+    /// Tells these events only. Default: all.
+    ///
+    /// Not kept with the checkpoint: what another selection has passed over stays passed over.
+    pub fn select(mut self, selection: Selection) -> Self {
+        self.runner.settings.selection = selection;
+        self
+    }
+
+    /// Sets where it begins, the first time it ever runs. Default: [`Start::Beginning`].
+    pub const fn start(mut self, start: Start) -> Self {
+        self.runner.settings.start = start;
+        self
+    }
+
+    /// Runs one of several partitions, counted from 0: each aggregate belongs to one, and keeps its order.
+    ///
+    /// Each partition is run by one runner at a time, so several work at once; a process may run several of them, or try to
+    /// run all. Into how many the name is split is kept: see [`repartition`](Self::repartition).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`]: `partition` is to be less than `of`, and `of` 1,024 at the most.
+    pub fn partition(mut self, partition: u32, of: u32) -> Result<Self, Error> {
+        let settings = &mut self.runner.settings;
+        settings.consumer = settings.consumer.clone().partition_of(partition, of)?;
+        Ok(self)
+    }
+
+    /// Names the runner, for those who look: 1 to 200 bytes. Default: the number of the process.
+    pub fn owner(mut self, owner: impl Into<Arc<str>>) -> Self {
+        self.runner.settings.owner = owner.into();
+        self
+    }
+
+    /// Sets how long a runner that is silent keeps the lease: 100 milliseconds to a day. Default: 30 seconds.
+    ///
+    /// So long it takes others to take over when it dies. Clocks of several machines should agree to a fraction of it;
+    /// where they do not, the lease changes hands too often or too late, and nothing else is wrong.
+    pub const fn lease(mut self, length: Duration) -> Self {
+        self.runner.settings.lease = length;
+        self
+    }
+
+    /// Moves the checkpoint once for so many events: 1 to 10,000. Default: 100.
+    ///
+    /// Sooner where no more are there, and where a second has passed. As many are told again after a crash.
+    pub const fn batch_events(mut self, events: usize) -> Self {
+        self.runner.settings.batch_events = events;
+        self
+    }
+
+    /// Sets how often an event is tried on which the handler fails. Default: 5 times, with growing pauses.
+    ///
+    /// A handler that returns an [`Error`] of a store that [is retryable](Error::is_retryable) has not failed: it is called
+    /// again until the store is back.
+    pub const fn attempts(mut self, attempts: Attempts) -> Self {
+        self.runner.settings.attempts = attempts;
+        self
+    }
+
+    /// Sets what becomes of an event on which all attempts have failed. Default: [`OnFailure::Stop`].
+    ///
+    /// With [`OnFailure::Park`] an event at which as many runners in a row were killed or have crashed is parked, too.
+    pub const fn on_failure(mut self, on_failure: OnFailure) -> Self {
+        self.runner.settings.on_failure = on_failure;
+        self
+    }
+
+    /// Moves the checkpoint before each event is told, instead of after: each is told **at most once**.
+    ///
+    /// What a crash interrupts is not told again, and no event is tried twice: one that has failed is parked, or ends the
+    /// runner, as [`on_failure`](Self::on_failure) says. One write for each event.
+    pub const fn at_most_once(mut self) -> Self {
+        self.is_at_most_once = true;
+        self
+    }
+
+    /// Tells events until `shutdown` is ready, which may be any future.
+    ///
+    /// It then finishes the event it is at, moves the checkpoint, lets go of the lease and returns. Outages of the database
+    /// are waited out. Dropped half-way it stops at once, and the events since the last move of the checkpoint are told
+    /// again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Handler`]: the handler has failed for good; mend it and run again. [`Error::CheckpointDiverged`]: the log was
+    /// set back. [`Error::Invalid`]: the settings, or the name belongs to something else. Others: page someone.
+    pub async fn run<H, F, E>(&self, shutdown: impl Future<Output = ()> + Send, handler: H) -> Result<(), Error>
+    where
+        H: FnMut(RecordedEvent) -> F + Send,
+        F: Future<Output = Result<(), E>> + Send,
+        E: Into<BoxError>,
+    {
+        self.runner.run(shutdown, None, &mut self.telling(handler)).await
+    }
+
+    /// Tells the events that are there now, and returns.
+    ///
+    /// Where somebody else runs it, it waits until they have come as far, or takes over.
+    ///
+    /// # Errors
+    ///
+    /// As for [`run`](Self::run).
+    pub async fn catch_up<H, F, E>(&self, handler: H) -> Result<(), Error>
+    where
+        H: FnMut(RecordedEvent) -> F + Send,
+        F: Future<Output = Result<(), E>> + Send,
+        E: Into<BoxError>,
+    {
+        let target = Start::Now.cursor(&self.runner.store).await?;
+        self.runner.run(std::future::pending(), Some(target), &mut self.telling(handler)).await
+    }
+
+    /// Tells the handler the parked events again, in their order, and takes those out that it handles.
+    ///
+    /// It takes the lease from whoever runs the subscription, who then stands by; so whatever is behind is told in order.
+    /// One that fails again stays parked, with those of its aggregate.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Contention`]: somebody else took the lease; call again. Others as for [`run`](Self::run).
+    pub async fn replay_parked<H, F, E>(&self, handler: H) -> Result<ParkedRun, Error>
+    where
+        H: FnMut(RecordedEvent) -> F + Send,
+        F: Future<Output = Result<(), E>> + Send,
+        E: Into<BoxError>,
+    {
+        parked::replay(&self.runner, &mut Again { telling: self.telling(handler) }).await
+    }
+
+    /// Splits the subscription into so many partitions. Whoever runs it loses its lease.
+    ///
+    /// All go on where the last of the old ones stood, so some events are told again. Runners of the old partitions end with
+    /// [`Error::Invalid`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`]: 1 to 1,024 partitions; or there is no such subscription.
+    pub async fn repartition(&self, of: u32) -> Result<(), Error> {
+        let consumer = self.runner.settings.consumer.clone().partition_of(0, of)?;
+        if self.runner.store.repartition(consumer.name(), of).await? {
+            return Ok(());
+        }
+        Err(super::consumers::unknown(consumer.name()))
+    }
+
+    /// Tells how far it is, and who runs it; `None` where it never ran.
+    ///
+    /// # Errors
+    ///
+    /// A failed read.
+    pub async fn progress(&self) -> Result<Option<Progress>, Error> {
+        super::progress::of(&self.runner.store, &self.runner.settings.consumer).await
+    }
+
+    /// Waits until all events up to a position were handled, by all partitions and with none parked.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Consumers::wait_until`].
+    pub async fn wait_until(&self, position: Position, within: Duration) -> Result<(), Error> {
+        Consumers::new(&self.runner.store).wait_until(self.runner.settings.consumer.name(), position, within).await
+    }
+
+    fn telling<H>(&self, handler: H) -> Telling<'_, S, H> {
+        Telling { store: &self.runner.store, handler, is_at_most_once: self.is_at_most_once }
+    }
+}
+
+/// How long the checkpoint stays behind while a batch is handled slowly.
+const BEHIND_FOR: Duration = Duration::from_secs(1);
+
+/// Tells events to a handler.
+struct Telling<'t, S, H> {
+    store: &'t S,
+    handler: H,
+    is_at_most_once: bool,
+}
+
+impl<S, H> fmt::Debug for Telling<'_, S, H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Telling").field("is_at_most_once", &self.is_at_most_once).finish_non_exhaustive()
+    }
+}
+
+impl<S, H, F, E> Handle for Telling<'_, S, H>
+where
+    S: CheckpointStore,
+    H: FnMut(RecordedEvent) -> F + Send,
+    F: Future<Output = Result<(), E>> + Send,
+    E: Into<BoxError>,
+{
+    async fn begin(&mut self, _: &Checkpoint, _: &Lease) -> Result<bool, Error> {
+        Ok(true)
+    }
+
+    async fn handle(&mut self, chunk: Chunk<'_>) -> Result<Handled, Error> {
+        let mut acks = Acks { store: self.store, chunk, at: 0, behind: Vec::new(), last: Instant::now() };
+        for (index, event) in chunk.events.iter().enumerate() {
+            if index > 0 && chunk.stop.is_up() {
+                return acks.handled(index).await;
+            }
+            if chunk.parked.contains(&event.aggregate_id()) {
+                acks.behind.push(behind(event));
+                continue;
+            }
+            if self.is_at_most_once && !acks.to(index + 1).await? {
+                return Ok(Handled::Lost);
+            }
+            let told = chunk.lost.unless((self.handler)(event.clone())).await;
+            match told.map(|told| told.map_err(Into::into)) {
+                None => return Ok(Handled::Lost),
+                Some(Ok(())) => {}
+                Some(Err(error)) => {
+                    return Ok(match self.is_at_most_once || acks.to(index).await? {
+                        true => Handled::Failed { moved: acks.at, at: index, error },
+                        false => Handled::Lost,
+                    });
+                }
+            }
+            if acks.last.elapsed() > BEHIND_FOR && !acks.to(index + 1).await? {
+                return Ok(Handled::Lost);
+            }
+        }
+        acks.handled(chunk.events.len()).await
+    }
+}
+
+/// An event that is parked since an earlier one of its aggregate is.
+pub(super) fn behind(event: &RecordedEvent) -> NewParkedEvent {
+    NewParkedEvent {
+        position: event.position(),
+        aggregate_id: event.aggregate_id(),
+        sequence: event.sequence(),
+        error: None,
+        attempts: 0,
+    }
+}
+
+/// Moves the checkpoint along a chunk.
+struct Acks<'a, S> {
+    store: &'a S,
+    chunk: Chunk<'a>,
+    /// The checkpoint stands behind so many events.
+    at: usize,
+    /// To be parked when it is moved.
+    behind: Vec<NewParkedEvent>,
+    last: Instant,
+}
+
+impl<S: CheckpointStore> Acks<'_, S> {
+    /// Moves it behind so many events. `false`: the lease is lost.
+    async fn to(&mut self, events: usize) -> Result<bool, Error> {
+        if events <= self.at {
+            return Ok(true);
+        }
+        let step = Step {
+            from: self.chunk.cursor_behind(self.at).position,
+            to: self.chunk.cursor_behind(events),
+            parked: &self.behind,
+        };
+        let is_moved = self.store.advance(self.chunk.lease, &step).await?;
+        self.behind.clear();
+        (self.at, self.last) = (events, Instant::now());
+        Ok(is_moved)
+    }
+
+    async fn handled(&mut self, events: usize) -> Result<Handled, Error> {
+        Ok(if self.to(events).await? { Handled::Moved(events) } else { Handled::Lost })
+    }
+}
+
+/// Tells parked events again.
+struct Again<T> {
+    telling: T,
+}
+
+impl<S, H, F, E> parked::Replay for Again<Telling<'_, S, H>>
+where
+    S: CheckpointStore,
+    H: FnMut(RecordedEvent) -> F + Send,
+    F: Future<Output = Result<(), E>> + Send,
+    E: Into<BoxError>,
+{
+    async fn begin(&mut self, _: &Checkpoint, _: &Lease) -> Result<bool, Error> {
+        Ok(true)
+    }
+
+    async fn replay(&mut self, lease: &Lease, event: &RecordedEvent) -> Result<parked::Replayed, Error> {
+        let told = (self.telling.handler)(event.clone()).await.map_err(Into::into);
+        if let Err(error) = told {
+            return Ok(parked::Replayed::Failed(error));
+        }
+        let is_out = self.telling.store.unpark(lease, event.aggregate_id(), event.sequence()).await?;
+        Ok(if is_out { parked::Replayed::Handled } else { parked::Replayed::Lost })
+    }
+}
