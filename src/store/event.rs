@@ -7,7 +7,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
 use super::{AggregateName, Error, Metadata, Position};
-use crate::domain::{Upcasters, decode_event, encode_event};
+use crate::domain::{Aggregate, Upcasters, decode_event, encode_event};
 
 /// Holds an event that is to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,6 +128,20 @@ impl EventRef<'_> {
             let aggregate = AggregateName::new(self.aggregate_type, self.aggregate_id);
             Error::codec(format!("event {} of {aggregate} cannot be read", self.sequence), source)
         })
+    }
+
+    /// Decodes an event of an aggregate, lifted to today's shape by its upcasters.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`]: it is of another kind of aggregate, so select; [`Error::Codec`], naming the event: the stored event
+    /// and this code do not fit.
+    pub fn decode_as<A: Aggregate>(&self) -> Result<A::Event, Error> {
+        if self.aggregate_type != A::TYPE {
+            let aggregate = AggregateName::new(self.aggregate_type, self.aggregate_id);
+            return Err(Error::invalid(format!("event {} of {aggregate} is not of {}", self.sequence, A::TYPE)));
+        }
+        self.decode(&A::upcasters())
     }
 
     /// Copies the event out of the row.
@@ -261,6 +275,15 @@ impl RecordedEvent {
             recorded_at: event.recorded_at,
             checksum: event.checksum,
         }
+    }
+
+    /// Decodes an event of an aggregate, lifted to today's shape by its upcasters.
+    ///
+    /// # Errors
+    ///
+    /// As for [`EventRef::decode_as`].
+    pub fn decode_as<A: Aggregate>(&self) -> Result<A::Event, Error> {
+        self.as_ref().decode_as::<A>()
     }
 
     /// Decodes the event, lifted to today's shape.

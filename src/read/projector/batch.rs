@@ -13,7 +13,7 @@ use crate::{
         runner::{Chunk, Handle, Handled},
         subscription::behind,
     },
-    store::{Checkpoint, CheckpointWork, Error, Lease, ProjectionStore, RecordedEvent, Step, Work as _},
+    store::{Checkpoint, CheckpointWork, Error, Lease, Position, ProjectionStore, RecordedEvent, Step, Work as _},
 };
 
 /// A transaction takes no more events after so long: others wait for what it writes.
@@ -26,6 +26,8 @@ pub(super) struct Applying<S, P> {
     /// What was handled before is replayed into a build of its own.
     is_rebuild: bool,
     build: Build,
+    /// Up to here effects were had already under this lease, whatever became of the transaction.
+    effects_until: Position,
 }
 
 /// Says what became of events that were applied in one transaction.
@@ -37,12 +39,14 @@ enum Applied {
         at: usize,
         error: BoxError,
     },
+    /// It was rolled back at its COMMIT: one of the events has broken a deferred constraint.
+    Refused,
     Lost,
 }
 
 impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Applying<S, P> {
     pub(super) fn new(store: S, projection: Arc<P>, is_rebuild: bool) -> Self {
-        Self { store, projection, is_rebuild, build: Build::new(0, Vec::new()) }
+        Self { store, projection, is_rebuild, build: Build::new(0, Vec::new()), effects_until: Position::START }
     }
 
     /// Takes the tables of this build, and makes them where this is the first.
@@ -80,7 +84,7 @@ impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Applying<S, P> {
         Ok(true)
     }
 
-    async fn apply(&self, chunk: &Chunk<'_>) -> Result<Applied, Error> {
+    async fn apply(&mut self, chunk: &Chunk<'_>) -> Result<Applied, Error> {
         if let Err((at, error)) = self.effects(chunk).await {
             return Ok(Applied::RolledBack { at, error });
         }
@@ -111,22 +115,23 @@ impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Applying<S, P> {
         }
         match work.commit().await {
             Ok(()) => Ok(Applied::Committed(applied)),
-            // A deferred constraint of the projection's own: it is one of these events.
             Err(error @ Error::Backend { .. }) if applied == 1 => {
                 Ok(Applied::RolledBack { at: 0, error: Box::new(error) })
             }
+            Err(Error::Backend { .. }) => Ok(Applied::Refused),
             Err(error) => Err(error),
         }
     }
 
     /// Does what reaches beyond the database, before the transaction: others need not wait for it.
-    async fn effects(&self, chunk: &Chunk<'_>) -> Result<(), (usize, BoxError)> {
+    async fn effects(&mut self, chunk: &Chunk<'_>) -> Result<(), (usize, BoxError)> {
         if self.is_rebuild {
             return Ok(());
         }
         for (at, event) in chunk.events.iter().enumerate() {
-            if !chunk.parked.contains(&event.aggregate_id()) {
+            if event.position() > self.effects_until && !chunk.parked.contains(&event.aggregate_id()) {
                 self.projection.effect(event).await.map_err(|error| (at, error))?;
+                self.effects_until = event.position();
             }
         }
         Ok(())
@@ -135,6 +140,7 @@ impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Applying<S, P> {
 
 impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Handle for Applying<S, P> {
     async fn begin(&mut self, checkpoint: &Checkpoint, lease: &Lease) -> Result<bool, Error> {
+        self.effects_until = checkpoint.cursor.position;
         self.take_build(checkpoint, lease).await
     }
 
@@ -142,6 +148,7 @@ impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Handle for Applying<S, 
         Ok(match self.apply(&chunk).await? {
             Applied::Committed(events) => Handled::Moved(events),
             Applied::RolledBack { at, error } => Handled::Failed { moved: 0, at, error },
+            Applied::Refused => Handled::OneOfThem,
             Applied::Lost => Handled::Lost,
         })
     }

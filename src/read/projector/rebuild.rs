@@ -7,10 +7,10 @@ use crate::{
     read::{
         Projection, Start,
         projection::Build,
-        runner::{Chunk, Handle, Handled, Runner},
+        runner::{Chunk, Handle, Handled, Raise, Runner, signal},
         settings::Settings,
     },
-    store::{Checkpoint, CheckpointWork, Claimed, Cursor, Error, Lease, ProjectionStore, Work as _},
+    store::{Checkpoint, CheckpointWork, Claimed, Consumer, Error, Lease, ProjectionStore, Work as _},
 };
 
 /// After so many rounds the runner of the build that is shown is made to stand by, so that it no longer runs away.
@@ -41,23 +41,42 @@ impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Projector<S, P> {
         }
         let shown = &self.runner.settings.consumer;
         let store = &self.runner.store;
+        let mut first = None;
         for round in 0.. {
             let Some(checkpoint) = store.checkpoint(shown).await?.filter(|checkpoint| checkpoint.build > 0) else {
                 return self.catch_up().await;
             };
             self.fits(&checkpoint)?;
-            let (checkpoint, _halted) = if round < ROUNDS { (checkpoint, None) } else { self.halt(checkpoint).await? };
+            if checkpoint.build != *first.get_or_insert(checkpoint.build) {
+                // Somebody else has rebuilt it meanwhile.
+                return Ok(());
+            }
+            let checkpoint = if round < ROUNDS { checkpoint } else { self.halt(checkpoint).await? };
             let rebuild = self.rebuild_runner();
             self.discard_other(&rebuild, &checkpoint).await?;
-            let mut rebuilding = Rebuilding {
-                applying: Applying::new(store.clone(), Arc::clone(&self.projection), true),
-                number: checkpoint.build + 1,
-            };
-            rebuild.run(std::future::pending(), Some(checkpoint.cursor), &mut rebuilding).await?;
-            if self.swap(&rebuild).await? {
+            self.build_up_to(&rebuild, &checkpoint).await?;
+            if self.swap(&rebuild, checkpoint.build + 1).await? {
                 self.remove_old(checkpoint.build).await;
                 return Ok(());
             }
+        }
+        Ok(())
+    }
+
+    /// Builds up to where the build that is shown stands.
+    async fn build_up_to(&self, rebuild: &Runner<S>, shown: &Checkpoint) -> Result<(), Error> {
+        let (raise, overtaken) = signal();
+        let mut rebuilding = Rebuilding {
+            store: self.runner.store.clone(),
+            shown: shown.consumer.clone(),
+            applying: Applying::new(self.runner.store.clone(), Arc::clone(&self.projection), true),
+            number: shown.build + 1,
+            overtaken: raise,
+        };
+        rebuild.run(overtaken.up(), Some(shown.cursor), &mut rebuilding).await?;
+        if overtaken.is_up() {
+            // What was begun on top of somebody else's new build has no tables yet.
+            rebuild.store.forget(rebuild.settings.consumer.name()).await?;
         }
         Ok(())
     }
@@ -108,21 +127,21 @@ impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Projector<S, P> {
     }
 
     /// Takes the lease of the build that is shown, so that it stands still. Its runner gets it back after the swap.
-    async fn halt(&self, shown: Checkpoint) -> Result<(Checkpoint, Option<Lease>), Error> {
+    async fn halt(&self, shown: Checkpoint) -> Result<Checkpoint, Error> {
         let mut runner = self.runner.clone();
         runner.settings.version = shown.version;
-        match runner.claim(&runner.settings.run_owner(), true).await? {
-            (Claimed::Taken(taken), _) => {
-                let lease = runner.lease(&taken);
-                Ok((taken, Some(lease)))
-            }
-            (Claimed::Refused(shown), _) => Ok((shown, None)),
-        }
+        let (Claimed::Taken(stands) | Claimed::Refused(stands), _) =
+            runner.claim(&runner.settings.run_owner(), true).await?;
+        Ok(stands)
     }
 
     /// Shows the new build, if both stand at the same event. `false`: the one that is shown has gone on.
-    async fn swap(&self, rebuild: &Runner<S>) -> Result<bool, Error> {
-        let (Claimed::Taken(built), _) = rebuild.claim(&rebuild.settings.run_owner(), true).await? else {
+    async fn swap(&self, rebuild: &Runner<S>, number: u32) -> Result<bool, Error> {
+        let found = rebuild.store.checkpoint(&rebuild.settings.consumer).await?;
+        if found.is_none_or(|found| found.build != number) {
+            return Ok(false);
+        }
+        let (Claimed::Taken(built), _) = rebuild.claim(&rebuild.settings.run_owner(), false).await? else {
             return Ok(false);
         };
         let lease = rebuild.lease(&built);
@@ -141,7 +160,9 @@ impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Projector<S, P> {
             return Ok(false);
         }
         let stands = work.lock_checkpoint(shown).await?;
-        if built.build == 0 || stands.is_none_or(|shown| !is_same(shown.cursor, built.cursor)) {
+        let is_level =
+            |stands: &Checkpoint| stands.build + 1 == built.build && stands.cursor.position == built.cursor.position;
+        if !stands.is_some_and(|stands| is_level(&stands)) {
             return Ok(false);
         }
         for (view, table) in Build::new(built.build, self.projection.tables()).tables() {
@@ -166,19 +187,24 @@ impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Projector<S, P> {
     }
 }
 
-fn is_same(shown: Cursor, built: Cursor) -> bool {
-    shown.position == built.position
-}
-
 /// Applies events to a build that is not shown yet.
 struct Rebuilding<S, P> {
     applying: Applying<S, P>,
     /// The number of a build that is begun now.
     number: u32,
+    store: S,
+    shown: Consumer,
+    /// Somebody else has rebuilt it meanwhile.
+    overtaken: Raise,
 }
 
 impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Handle for Rebuilding<S, P> {
     async fn begin(&mut self, checkpoint: &Checkpoint, lease: &Lease) -> Result<bool, Error> {
+        let stands = self.store.checkpoint(&self.shown).await?;
+        if stands.is_none_or(|stands| stands.build + 1 != self.number) {
+            self.overtaken.raise();
+            return Ok(false);
+        }
         let is_begun = checkpoint.build > 0;
         self.applying.set_build(if is_begun { checkpoint.build } else { self.number });
         if is_begun {

@@ -14,13 +14,13 @@ use uuid::Uuid;
 use self::turn::Turn;
 pub(super) use self::{
     held::Held,
-    signal::{Signal, signal},
+    signal::{Raise, Signal, signal},
 };
 use super::{
     settings::{Attempts, BoxError, Settings},
     telemetry,
 };
-use crate::store::{Checkpoint, CheckpointStore, Claim, Claimed, Cursor, Error, Lease, RecordedEvent};
+use crate::store::{Checkpoint, CheckpointStore, Claim, Claimed, Cursor, Error, Lease, LeaseHolder, RecordedEvent};
 
 /// What is done with events.
 pub(super) trait Handle: Send {
@@ -67,6 +67,8 @@ pub(super) enum Handled {
     /// So many were handled, the checkpoint stands behind them, and then it failed at the event with this index: one that
     /// is to be tried again, or, where the checkpoint stands behind it already, one that is not.
     Failed { moved: usize, at: usize, error: BoxError },
+    /// Nothing was handled: one of the events has failed, and which one is not known. They are to be handled one by one.
+    OneOfThem,
     /// The lease is lost, or the checkpoint is not where it was.
     Lost,
 }
@@ -185,6 +187,10 @@ impl<S: CheckpointStore + Clone + 'static> Runner<S> {
         let start = match &earlier {
             Some(checkpoint) => {
                 self.fits(checkpoint)?;
+                if !by_force && self.is_taken(checkpoint, owner) {
+                    // Without a write, which it would be to ask.
+                    return Ok((Claimed::Refused(checkpoint.clone()), earlier));
+                }
                 Cursor::START
             }
             None => start.cursor(&self.store).await?,
@@ -199,6 +205,11 @@ impl<S: CheckpointStore + Clone + 'static> Runner<S> {
             by_force,
         };
         Ok((self.store.claim(&claim).await?, earlier))
+    }
+
+    fn is_taken(&self, checkpoint: &Checkpoint, owner: &str) -> bool {
+        let is_others = |lease: &LeaseHolder| lease.owner != owner && lease.expires_at > self.store.now();
+        checkpoint.paused_at.is_some() || checkpoint.lease.as_ref().is_some_and(is_others)
     }
 
     pub(super) fn lease(&self, checkpoint: &Checkpoint) -> Lease {

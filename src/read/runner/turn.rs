@@ -185,6 +185,10 @@ impl<'t, S: CheckpointStore + Clone + 'static> Turn<'t, S> {
             let handled = handle.handle(chunk).await?;
             let moved = match &handled {
                 Handled::Moved(moved) | Handled::Failed { moved, .. } => *moved,
+                Handled::OneOfThem => {
+                    self.careful = events.len();
+                    continue;
+                }
                 Handled::Lost => return Ok(false),
             };
             let to = chunk.cursor_behind(moved);
