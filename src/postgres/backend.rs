@@ -23,11 +23,16 @@ use super::{
 };
 use crate::store::{
     Append, Appended, Backend, Clock, Concurrency, Error, Fault, IdempotencyKey, Limits, LoadQuery, LoadVisitor,
-    LogQuery, LogRead, Page, PageQuery, Position, Receipt, SnapshotRef, StreamQuery, StreamRead, Visit, telemetry,
+    LogQuery, LogRead, Moves, Page, PageQuery, Position, Receipt, SnapshotRef, StreamQuery, StreamRead, Visit,
+    telemetry,
 };
 
 /// How many batches of loads are under way at once.
 const LOADERS: u32 = 2;
+
+/// How many statements on checkpoints are under way at once. They have connections of their own: a lease must not lapse
+/// because all others are being read from.
+const KEEPERS: u32 = 4;
 
 /// How long a batch is run again while others come first.
 const RERUN_FOR: Duration = Duration::from_secs(5);
@@ -37,13 +42,15 @@ const RERUN_FOR: Duration = Duration::from_secs(5);
 pub(super) struct PostgresBackend {
     writers: Connections,
     loaders: Connections,
-    readers: Connections,
+    pub(super) readers: Connections,
+    pub(super) keepers: Connections,
     pub(super) works: PgPool,
     pub(super) limits: Limits,
     concurrency: Concurrency,
-    sight: Sight,
+    pub(super) sight: Sight,
     pub(super) notices: Notices,
-    lock_timeout: Duration,
+    pub(super) lock_timeout: Duration,
+    pub(super) moves: Moves,
     clock: Arc<dyn Clock>,
 }
 
@@ -55,12 +62,14 @@ impl PostgresBackend {
             writers: Connections::new(to(Role::Writer), options.writers, timeout),
             loaders: Connections::new(to(Role::Reader), LOADERS, timeout),
             readers: Connections::new(to(Role::Reader), options.readers, timeout),
+            keepers: Connections::new(to(Role::Reader), KEEPERS, timeout),
             works: pool::pool(to(Role::Work), options.works, timeout),
             limits: options.limits,
             concurrency: Concurrency { writes: options.writers as usize, loads: LOADERS as usize },
             sight: Sight { is_pooled: options.is_pooled, stall: Stall::new(options.stall_after) },
             notices: Notices::new(to(Role::Reader), timeout, options.is_pooled),
             lock_timeout: options.lock_timeout,
+            moves: Moves::new(),
             clock: Arc::clone(&options.clock),
         }
     }
@@ -73,6 +82,7 @@ impl PostgresBackend {
         self.writers.close().await;
         self.loaders.close().await;
         self.readers.close().await;
+        self.keepers.close().await;
         self.works.close().await;
         self.notices.close().await;
     }

@@ -9,11 +9,11 @@ use super::{
     classify::reply,
     row::{self, column, named},
     stall::{Seen, Stall},
-    statement::{READ_HEAD, READ_HOLDER, READ_HORIZON, READ_LAST_POSITION, READ_LOG, READ_MARK},
+    statement::{COUNT_AFTER, READ_HEAD, READ_HOLDER, READ_HORIZON, READ_LAST_POSITION, READ_LOG, READ_MARK},
 };
 use crate::store::{
-    Cursor, Error, EventMark, EventRef, Fault, LogQuery, LogRead, Position, Selection, Trail, Visit, telemetry,
-    to_column,
+    Cursor, Error, EventMark, EventRef, Fault, LogQuery, LogRead, Position, Selection, Trail, Visit, from_column,
+    telemetry, to_column,
 };
 
 /// The most rows that are read in the hope that they have no holes, before the horizon is asked for.
@@ -125,6 +125,24 @@ impl Sight {
     async fn head_here(&self, connection: &mut PgConnection) -> Result<Position, Error> {
         let horizon = self.horizon(connection).await?;
         head_up_to(connection, horizon).await
+    }
+
+    /// Counts the events after a position that a reader may see: so many at the most.
+    pub(super) async fn count_after(
+        &self,
+        connection: &mut PgConnection,
+        position: Position,
+        most: u64,
+    ) -> Result<u64, Error> {
+        if !self.is_pooled {
+            let horizon = self.horizon(connection).await?;
+            return count_between(connection, (position, horizon), most).await;
+        }
+        let mut pinned = reply(connection.begin_with(PINNED)).await?;
+        let horizon = self.horizon(&mut pinned).await?;
+        let counted = count_between(&mut pinned, (position, horizon), most).await?;
+        release(pinned).await;
+        Ok(counted)
     }
 
     /// Visits events up to the horizon.
@@ -246,6 +264,17 @@ async fn mark(connection: &mut PgConnection, position: Position) -> Result<Optio
 async fn head_up_to(connection: &mut PgConnection, horizon: Position) -> Result<Position, Error> {
     let row = reply(sqlx::query(READ_HEAD).bind(to_column(horizon.get())).fetch_one(connection)).await?;
     Ok(row::position(column(&row, 0)?)?.unwrap_or(Position::START))
+}
+
+async fn count_between(
+    connection: &mut PgConnection,
+    (after, horizon): (Position, Position),
+    most: u64,
+) -> Result<u64, Error> {
+    let count =
+        sqlx::query(COUNT_AFTER).bind(to_column(after.get())).bind(to_column(horizon.get())).bind(to_column(most));
+    let row = reply(count.fetch_one(connection)).await?;
+    from_column(column(&row, 0)?)
 }
 
 /// Where a walk over rows without holes has ended.

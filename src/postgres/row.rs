@@ -121,7 +121,8 @@ fn json<'r>(row: &'r PgRow, name: &str) -> Result<Option<&'r str>, Error> {
     value.as_str().map(Some).map_err(|source| Error::codec(format!("the column {name} is not text"), Unread(source)))
 }
 
-fn time(row: &PgRow, name: &str) -> Result<Option<DateTime<Utc>>, Error> {
+/// Reads a time that may be absent.
+pub(super) fn time(row: &PgRow, name: &str) -> Result<Option<DateTime<Utc>>, Error> {
     let value = row.try_get_raw(name).map_err(classify)?;
     if value.is_null() {
         return Ok(None);

@@ -1,5 +1,6 @@
 //! The statements, one per file.
 
+pub(super) const ADVANCE_CHECKPOINT: &str = include_str!("sql/advance_checkpoint.sql");
 pub(super) const APPEND_BATCH: &str = include_str!("sql/append_batch.sql");
 pub(super) const APPEND_EVENT: &str = include_str!("sql/append_event.sql");
 pub(super) const APPEND_KEYED_EVENT: &str = include_str!("sql/append_keyed_event.sql");
@@ -11,20 +12,36 @@ pub(super) const AUDIT_RECEIPTS: &str = include_str!("sql/audit_receipts.sql");
 pub(super) const AUDIT_SNAPSHOTS: &str = include_str!("sql/audit_snapshots.sql");
 pub(super) const CHECK_POSITIONS: &str = include_str!("sql/check_positions.sql");
 pub(super) const CHECK_TRANSACTION: &str = include_str!("sql/check_transaction.sql");
+pub(super) const CLAIM_CHECKPOINT: &str = include_str!("sql/claim_checkpoint.sql");
+pub(super) const COUNT_AFTER: &str = include_str!("sql/count_after.sql");
+pub(super) const COUNT_PARKED_EVENTS: &str = include_str!("sql/count_parked_events.sql");
+pub(super) const DELETE_CHECKPOINTS: &str = include_str!("sql/delete_checkpoints.sql");
+pub(super) const DELETE_PARKED_EVENTS: &str = include_str!("sql/delete_parked_events.sql");
 pub(super) const DELETE_RECEIPT: &str = include_str!("sql/delete_receipt.sql");
+pub(super) const FIND_LEASE: &str = include_str!("sql/find_lease.sql");
 pub(super) const FIND_MIGRATIONS_TABLE: &str = include_str!("sql/find_migrations_table.sql");
+pub(super) const HOLD_LEASE: &str = include_str!("sql/hold_lease.sql");
+pub(super) const LIST_CHECKPOINTS: &str = include_str!("sql/list_checkpoints.sql");
 pub(super) const LOAD_PAGES: &str = include_str!("sql/load_pages.sql");
 pub(super) const LOAD_STREAM: &str = include_str!("sql/load_stream.sql");
+pub(super) const LOCK_CHECKPOINT: &str = include_str!("sql/lock_checkpoint.sql");
+pub(super) const LOCK_CHECKPOINTS: &str = include_str!("sql/lock_checkpoints.sql");
 pub(super) const LOCK_SCHEMA: &str = include_str!("sql/lock_schema.sql");
+pub(super) const NOTE_FAILURE: &str = include_str!("sql/note_failure.sql");
 pub(super) const NOTIFY_EVENTS: &str = include_str!("sql/notify_events.sql");
+pub(super) const PARK_EVENT_AGAIN: &str = include_str!("sql/park_event_again.sql");
+pub(super) const PAUSE_CHECKPOINTS: &str = include_str!("sql/pause_checkpoints.sql");
 pub(super) const READ_ATTEMPT: &str = include_str!("sql/read_attempt.sql");
 pub(super) const READ_CHANNEL: &str = include_str!("sql/read_channel.sql");
+pub(super) const READ_CHECKPOINT: &str = include_str!("sql/read_checkpoint.sql");
 pub(super) const READ_HEAD: &str = include_str!("sql/read_head.sql");
 pub(super) const READ_HOLDER: &str = include_str!("sql/read_holder.sql");
 pub(super) const READ_HORIZON: &str = include_str!("sql/read_horizon.sql");
 pub(super) const READ_LAST_POSITION: &str = include_str!("sql/read_last_position.sql");
 pub(super) const READ_LOG: &str = include_str!("sql/read_log.sql");
 pub(super) const READ_MARK: &str = include_str!("sql/read_mark.sql");
+pub(super) const READ_PARKED_AGGREGATE: &str = include_str!("sql/read_parked_aggregate.sql");
+pub(super) const READ_PARKED_EVENTS: &str = include_str!("sql/read_parked_events.sql");
 pub(super) const READ_RECEIPT: &str = include_str!("sql/read_receipt.sql");
 pub(super) const READ_SCHEMA: &str = include_str!("sql/read_schema.sql");
 pub(super) const READ_STANDING: &str = include_str!("sql/read_standing.sql");
@@ -32,10 +49,19 @@ pub(super) const READ_STREAM: &str = include_str!("sql/read_stream.sql");
 pub(super) const READ_STREAM_BACKWARD: &str = include_str!("sql/read_stream_backward.sql");
 pub(super) const READ_VERSION: &str = include_str!("sql/read_version.sql");
 pub(super) const READ_VERSION_UNTIL: &str = include_str!("sql/read_version_until.sql");
+pub(super) const RELEASE_LEASE: &str = include_str!("sql/release_lease.sql");
+pub(super) const RENAME_PARKED_EVENTS: &str = include_str!("sql/rename_parked_events.sql");
+pub(super) const RENEW_LEASE: &str = include_str!("sql/renew_lease.sql");
+pub(super) const RESUME_CHECKPOINTS: &str = include_str!("sql/resume_checkpoints.sql");
 pub(super) const SAVE_SNAPSHOT: &str = include_str!("sql/save_snapshot.sql");
+pub(super) const SET_BUILD: &str = include_str!("sql/set_build.sql");
+pub(super) const SPLIT_CHECKPOINT: &str = include_str!("sql/split_checkpoint.sql");
+pub(super) const SWAP_BUILD: &str = include_str!("sql/swap_build.sql");
+pub(super) const UNPARK_EVENT: &str = include_str!("sql/unpark_event.sql");
 
 /// Every statement by its file's name.
-pub(super) const ALL: [(&str, &str); 33] = [
+pub(super) const ALL: [(&str, &str); 58] = [
+    ("advance_checkpoint", ADVANCE_CHECKPOINT),
     ("append_batch", APPEND_BATCH),
     ("append_event", APPEND_EVENT),
     ("append_keyed_event", APPEND_KEYED_EVENT),
@@ -47,20 +73,36 @@ pub(super) const ALL: [(&str, &str); 33] = [
     ("audit_snapshots", AUDIT_SNAPSHOTS),
     ("check_positions", CHECK_POSITIONS),
     ("check_transaction", CHECK_TRANSACTION),
+    ("claim_checkpoint", CLAIM_CHECKPOINT),
+    ("count_after", COUNT_AFTER),
+    ("count_parked_events", COUNT_PARKED_EVENTS),
+    ("delete_checkpoints", DELETE_CHECKPOINTS),
+    ("delete_parked_events", DELETE_PARKED_EVENTS),
     ("delete_receipt", DELETE_RECEIPT),
+    ("find_lease", FIND_LEASE),
     ("find_migrations_table", FIND_MIGRATIONS_TABLE),
+    ("hold_lease", HOLD_LEASE),
+    ("list_checkpoints", LIST_CHECKPOINTS),
     ("load_pages", LOAD_PAGES),
     ("load_stream", LOAD_STREAM),
+    ("lock_checkpoint", LOCK_CHECKPOINT),
+    ("lock_checkpoints", LOCK_CHECKPOINTS),
     ("lock_schema", LOCK_SCHEMA),
+    ("note_failure", NOTE_FAILURE),
     ("notify_events", NOTIFY_EVENTS),
+    ("park_event_again", PARK_EVENT_AGAIN),
+    ("pause_checkpoints", PAUSE_CHECKPOINTS),
     ("read_attempt", READ_ATTEMPT),
     ("read_channel", READ_CHANNEL),
+    ("read_checkpoint", READ_CHECKPOINT),
     ("read_head", READ_HEAD),
     ("read_holder", READ_HOLDER),
     ("read_horizon", READ_HORIZON),
     ("read_last_position", READ_LAST_POSITION),
     ("read_log", READ_LOG),
     ("read_mark", READ_MARK),
+    ("read_parked_aggregate", READ_PARKED_AGGREGATE),
+    ("read_parked_events", READ_PARKED_EVENTS),
     ("read_receipt", READ_RECEIPT),
     ("read_schema", READ_SCHEMA),
     ("read_standing", READ_STANDING),
@@ -68,5 +110,13 @@ pub(super) const ALL: [(&str, &str); 33] = [
     ("read_stream_backward", READ_STREAM_BACKWARD),
     ("read_version", READ_VERSION),
     ("read_version_until", READ_VERSION_UNTIL),
+    ("release_lease", RELEASE_LEASE),
+    ("rename_parked_events", RENAME_PARKED_EVENTS),
+    ("renew_lease", RENEW_LEASE),
+    ("resume_checkpoints", RESUME_CHECKPOINTS),
     ("save_snapshot", SAVE_SNAPSHOT),
+    ("set_build", SET_BUILD),
+    ("split_checkpoint", SPLIT_CHECKPOINT),
+    ("swap_build", SWAP_BUILD),
+    ("unpark_event", UNPARK_EVENT),
 ];

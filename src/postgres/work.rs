@@ -1,6 +1,6 @@
 //! A transaction of the store that also takes the application's own SQL.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -36,6 +36,8 @@ pub struct PostgresWork {
     limits: Limits,
     /// Events written so far; they count once they are committed.
     events: u64,
+    /// Whether a checkpoint was moved; that counts once it is committed.
+    has_moved: bool,
 }
 
 impl PostgresWork {
@@ -46,7 +48,7 @@ impl PostgresWork {
         let begun = begun.map_err(|error| classify_begin(&backend.works, error))?;
         let transaction = HeldTransaction::new(begun, runtime);
         let (now, limits) = (backend.now(), backend.limits);
-        Ok(Self { front, transaction, has_failed: false, now, limits, events: 0 })
+        Ok(Self { front, transaction, has_failed: false, now, limits, events: 0, has_moved: false })
     }
 
     async fn write(&mut self, append: &Append) -> Result<Appended, Error> {
@@ -67,6 +69,37 @@ impl PostgresWork {
             self.events += append.events.len() as u64;
         }
         answer
+    }
+
+    /// Gives the connection for a statement of the store's own.
+    pub(super) fn enter(&mut self) -> Result<&mut PgConnection, Error> {
+        if self.has_failed {
+            return Err(failed_before());
+        }
+        // Until it has an answer: whoever drops it half-way does not know what is in the transaction.
+        self.has_failed = true;
+        Ok(self.transaction.connection())
+    }
+
+    /// Takes note of how it went: after a failure the transaction cannot be committed.
+    pub(super) fn leave<T>(&mut self, done: Result<T, Error>) -> Result<T, Error> {
+        self.has_failed = done.is_err();
+        done
+    }
+
+    /// The time now: a transaction may last.
+    pub(super) fn time(&self) -> DateTime<Utc> {
+        self.front.backend().now()
+    }
+
+    /// How long a lock is waited for.
+    pub(super) fn lock_timeout(&self) -> Duration {
+        self.front.backend().lock_timeout
+    }
+
+    /// Takes note of a checkpoint that moves with the commit.
+    pub(super) const fn moves(&mut self, has_moved: bool) {
+        self.has_moved |= has_moved;
     }
 
     async fn commit_checked(&mut self) -> Result<(), Error> {
@@ -129,6 +162,9 @@ impl Work for PostgresWork {
             // Also where the reply was lost: the events may be there.
             self.front.committed();
             self.front.backend().notices.committed();
+        }
+        if self.has_moved {
+            self.front.backend().moves.note();
         }
         committed?;
         telemetry::events_appended(self.events);

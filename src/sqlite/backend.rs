@@ -3,6 +3,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use sqlx::SqlitePool;
 use uuid::Uuid;
 
@@ -13,7 +14,7 @@ use super::{
     read, snapshot, transaction,
 };
 use crate::store::{
-    Append, Appended, Backend, Clock, Error, IdempotencyKey, Limits, LoadQuery, LoadVisitor, LogQuery, LogRead,
+    Append, Appended, Backend, Clock, Error, IdempotencyKey, Limits, LoadQuery, LoadVisitor, LogQuery, LogRead, Moves,
     Position, Receipt, SnapshotRef, StreamQuery, StreamRead, Visit, telemetry,
 };
 
@@ -23,6 +24,7 @@ pub(super) struct SqliteBackend {
     pub(super) writer: SqlitePool,
     pub(super) readers: SqlitePool,
     pub(super) limits: Limits,
+    pub(super) moves: Moves,
     clock: Arc<dyn Clock>,
     statements: Arc<Statements>,
 }
@@ -30,12 +32,17 @@ pub(super) struct SqliteBackend {
 impl SqliteBackend {
     pub(super) fn new(writer: SqlitePool, readers: SqlitePool, options: &SqliteOptions) -> Self {
         let clock = Arc::clone(&options.clock);
-        Self { writer, readers, limits: options.limits, clock, statements: Arc::new(Statements::new()) }
+        let statements = Arc::new(Statements::new());
+        Self { writer, readers, limits: options.limits, moves: Moves::new(), clock, statements }
+    }
+
+    pub(super) fn now(&self) -> DateTime<Utc> {
+        self.clock.now_in_micros()
     }
 
     /// What writes appends into a transaction, at the time of now.
     pub(super) fn append_writer(&self) -> Writer {
-        Writer::new(Arc::clone(&self.statements), self.clock.now_in_micros())
+        Writer::new(Arc::clone(&self.statements), self.now())
     }
 }
 
@@ -77,7 +84,7 @@ impl Backend for SqliteBackend {
     async fn read_stream(&self, query: &StreamQuery, visit: Visit<'_>) -> Result<StreamRead, Error> {
         let read = async {
             let mut connection = self.readers.acquire().await.map_err(classify)?;
-            read::stream(&mut connection, query, self.clock.now_in_micros(), visit).await
+            read::stream(&mut connection, query, self.now(), visit).await
         };
         telemetry::operation(SYSTEM, "read_stream", read).await
     }
@@ -85,7 +92,7 @@ impl Backend for SqliteBackend {
     async fn load(&self, query: &LoadQuery, visitor: &mut dyn LoadVisitor) -> Result<StreamRead, Error> {
         let load = async {
             let mut connection = self.readers.acquire().await.map_err(classify)?;
-            snapshot::load(&mut connection, query, self.clock.now_in_micros(), visitor).await
+            snapshot::load(&mut connection, query, self.now(), visitor).await
         };
         telemetry::operation(SYSTEM, "load", load).await
     }
@@ -93,7 +100,7 @@ impl Backend for SqliteBackend {
     async fn save_snapshot(&self, snapshot: SnapshotRef<'_>) -> Result<(), Error> {
         let save = async {
             let mut connection = self.writer.acquire().await.map_err(classify)?;
-            snapshot::save(&mut connection, snapshot, self.clock.now_in_micros()).await
+            snapshot::save(&mut connection, snapshot, self.now()).await
         };
         telemetry::operation(SYSTEM, "save_snapshot", save).await
     }
@@ -109,7 +116,7 @@ impl Backend for SqliteBackend {
     async fn receipt(&self, aggregate_id: Uuid, key: &IdempotencyKey) -> Result<Option<Receipt>, Error> {
         let read = async {
             let mut connection = self.readers.acquire().await.map_err(classify)?;
-            read::receipt(&mut connection, aggregate_id, key, self.clock.now_in_micros()).await
+            read::receipt(&mut connection, aggregate_id, key, self.now()).await
         };
         telemetry::operation(SYSTEM, "receipt", read).await
     }

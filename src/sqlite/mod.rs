@@ -3,10 +3,15 @@
 mod append;
 mod audit;
 mod backend;
+mod checkpoint;
+mod checkpoints;
 mod classify;
+mod consumer;
 mod migrate;
 mod options;
+mod parked;
 mod read;
+mod read_model;
 mod row;
 mod snapshot;
 mod standing;

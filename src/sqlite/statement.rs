@@ -2,51 +2,97 @@
 
 use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr};
 
+pub(super) const ADVANCE_CHECKPOINT: &str = include_str!("sql/advance_checkpoint.sql");
 pub(super) const AUDIT_CHECKPOINTS: &str = include_str!("sql/audit_checkpoints.sql");
 pub(super) const AUDIT_EVENTS: &str = include_str!("sql/audit_events.sql");
 pub(super) const AUDIT_PLACES: &str = include_str!("sql/audit_places.sql");
 pub(super) const AUDIT_RECEIPTS: &str = include_str!("sql/audit_receipts.sql");
 pub(super) const AUDIT_SNAPSHOTS: &str = include_str!("sql/audit_snapshots.sql");
+pub(super) const CLAIM_CHECKPOINT: &str = include_str!("sql/claim_checkpoint.sql");
+pub(super) const COUNT_PARKED_EVENTS: &str = include_str!("sql/count_parked_events.sql");
+pub(super) const DELETE_CHECKPOINTS: &str = include_str!("sql/delete_checkpoints.sql");
+pub(super) const DELETE_PARKED_EVENTS: &str = include_str!("sql/delete_parked_events.sql");
+pub(super) const FIND_LEASE: &str = include_str!("sql/find_lease.sql");
 pub(super) const FIND_MIGRATIONS_TABLE: &str = include_str!("sql/find_migrations_table.sql");
+pub(super) const FIND_OBJECT: &str = include_str!("sql/find_object.sql");
 pub(super) const INSERT_EVENT: &str = include_str!("sql/insert_event.sql");
 pub(super) const INSERT_RECEIPT: &str = include_str!("sql/insert_receipt.sql");
+pub(super) const LIST_CHECKPOINTS: &str = include_str!("sql/list_checkpoints.sql");
 pub(super) const LOAD_STREAM: &str = include_str!("sql/load_stream.sql");
+pub(super) const NOTE_FAILURE: &str = include_str!("sql/note_failure.sql");
+pub(super) const PARK_EVENT: &str = include_str!("sql/park_event.sql");
+pub(super) const PARK_EVENT_AGAIN: &str = include_str!("sql/park_event_again.sql");
+pub(super) const PAUSE_CHECKPOINTS: &str = include_str!("sql/pause_checkpoints.sql");
 pub(super) const READ_ATTEMPT: &str = include_str!("sql/read_attempt.sql");
+pub(super) const READ_CHECKPOINT: &str = include_str!("sql/read_checkpoint.sql");
 pub(super) const READ_ENCODING: &str = include_str!("sql/read_encoding.sql");
 pub(super) const READ_HEAD: &str = include_str!("sql/read_head.sql");
 pub(super) const READ_LOG: &str = include_str!("sql/read_log.sql");
 pub(super) const READ_MARK: &str = include_str!("sql/read_mark.sql");
+pub(super) const READ_PARKED_AGGREGATE: &str = include_str!("sql/read_parked_aggregate.sql");
+pub(super) const READ_PARKED_EVENTS: &str = include_str!("sql/read_parked_events.sql");
 pub(super) const READ_RECEIPT: &str = include_str!("sql/read_receipt.sql");
 pub(super) const READ_SCHEMA: &str = include_str!("sql/read_schema.sql");
 pub(super) const READ_STANDING: &str = include_str!("sql/read_standing.sql");
 pub(super) const READ_STREAM: &str = include_str!("sql/read_stream.sql");
 pub(super) const READ_STREAM_BACKWARD: &str = include_str!("sql/read_stream_backward.sql");
 pub(super) const READ_VERSION: &str = include_str!("sql/read_version.sql");
-pub(super) const SAVE_SNAPSHOT: &str = include_str!("sql/save_snapshot.sql");
 pub(super) const READ_VERSION_UNTIL: &str = include_str!("sql/read_version_until.sql");
+pub(super) const RELEASE_LEASE: &str = include_str!("sql/release_lease.sql");
+pub(super) const RENAME_PARKED_EVENTS: &str = include_str!("sql/rename_parked_events.sql");
+pub(super) const RENEW_LEASE: &str = include_str!("sql/renew_lease.sql");
+pub(super) const RESUME_CHECKPOINTS: &str = include_str!("sql/resume_checkpoints.sql");
+pub(super) const SAVE_SNAPSHOT: &str = include_str!("sql/save_snapshot.sql");
+pub(super) const SET_BUILD: &str = include_str!("sql/set_build.sql");
+pub(super) const SPLIT_CHECKPOINT: &str = include_str!("sql/split_checkpoint.sql");
+pub(super) const SWAP_BUILD: &str = include_str!("sql/swap_build.sql");
+pub(super) const UNPARK_EVENT: &str = include_str!("sql/unpark_event.sql");
 
 /// Every statement by its file's name; the multi-row forms as well.
 pub(super) fn all() -> Vec<(&'static str, String)> {
     let mut all: Vec<(&'static str, String)> = [
+        ("advance_checkpoint", ADVANCE_CHECKPOINT),
         ("audit_checkpoints", AUDIT_CHECKPOINTS),
         ("audit_events", AUDIT_EVENTS),
         ("audit_places", AUDIT_PLACES),
         ("audit_receipts", AUDIT_RECEIPTS),
         ("audit_snapshots", AUDIT_SNAPSHOTS),
+        ("claim_checkpoint", CLAIM_CHECKPOINT),
+        ("count_parked_events", COUNT_PARKED_EVENTS),
+        ("delete_checkpoints", DELETE_CHECKPOINTS),
+        ("delete_parked_events", DELETE_PARKED_EVENTS),
+        ("find_lease", FIND_LEASE),
         ("find_migrations_table", FIND_MIGRATIONS_TABLE),
+        ("find_object", FIND_OBJECT),
+        ("list_checkpoints", LIST_CHECKPOINTS),
         ("load_stream", LOAD_STREAM),
+        ("note_failure", NOTE_FAILURE),
+        ("park_event", PARK_EVENT),
+        ("park_event_again", PARK_EVENT_AGAIN),
+        ("pause_checkpoints", PAUSE_CHECKPOINTS),
         ("read_attempt", READ_ATTEMPT),
+        ("read_checkpoint", READ_CHECKPOINT),
         ("read_encoding", READ_ENCODING),
         ("read_head", READ_HEAD),
         ("read_log", READ_LOG),
         ("read_mark", READ_MARK),
+        ("read_parked_aggregate", READ_PARKED_AGGREGATE),
+        ("read_parked_events", READ_PARKED_EVENTS),
         ("read_receipt", READ_RECEIPT),
         ("read_schema", READ_SCHEMA),
         ("read_stream", READ_STREAM),
         ("read_stream_backward", READ_STREAM_BACKWARD),
         ("read_version", READ_VERSION),
-        ("save_snapshot", SAVE_SNAPSHOT),
         ("read_version_until", READ_VERSION_UNTIL),
+        ("release_lease", RELEASE_LEASE),
+        ("rename_parked_events", RENAME_PARKED_EVENTS),
+        ("renew_lease", RENEW_LEASE),
+        ("resume_checkpoints", RESUME_CHECKPOINTS),
+        ("save_snapshot", SAVE_SNAPSHOT),
+        ("set_build", SET_BUILD),
+        ("split_checkpoint", SPLIT_CHECKPOINT),
+        ("swap_build", SWAP_BUILD),
+        ("unpark_event", UNPARK_EVENT),
     ]
     .map(|(name, sql)| (name, sql.to_owned()))
     .into();

@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use sqlx::{Sqlite, SqliteConnection};
 use tokio::runtime::Handle;
 
@@ -28,6 +29,8 @@ pub struct SqliteWork {
     limits: Limits,
     /// Events written so far; they count once they are committed.
     events: u64,
+    /// Whether a checkpoint was moved; that counts once it is committed.
+    has_moved: bool,
 }
 
 impl SqliteWork {
@@ -36,7 +39,7 @@ impl SqliteWork {
         let backend = front.backend();
         let transaction = HeldTransaction::new(transaction::begin(&backend.writer).await?, runtime);
         let (writer, limits) = (backend.append_writer(), backend.limits);
-        Ok(Self { front, transaction, watch: Watch::default(), writer, limits, events: 0 })
+        Ok(Self { front, transaction, watch: Watch::default(), writer, limits, events: 0, has_moved: false })
     }
 
     async fn write(&mut self, append: &Append) -> Result<Appended, Error> {
@@ -53,6 +56,31 @@ impl SqliteWork {
             self.events += append.events.len() as u64;
         }
         answer
+    }
+
+    /// Gives the connection for a statement of the store's own.
+    pub(super) async fn enter(&mut self) -> Result<&mut SqliteConnection, Error> {
+        let connection = self.transaction.connection();
+        self.watch.check(connection).await?;
+        Ok(connection)
+    }
+
+    /// Takes note of how it went: after a failure the transaction cannot be committed.
+    pub(super) async fn leave<T: Send>(&mut self, done: Result<T, Error>) -> Result<T, Error> {
+        if done.is_err() {
+            self.watch.failed(self.transaction.connection()).await;
+        }
+        done
+    }
+
+    /// The time now: a transaction may last.
+    pub(super) fn time(&self) -> DateTime<Utc> {
+        self.front.backend().now()
+    }
+
+    /// Takes note of a checkpoint that moves with the commit.
+    pub(super) const fn moves(&mut self, has_moved: bool) {
+        self.has_moved |= has_moved;
     }
 
     async fn commit_checked(&mut self) -> Result<(), Error> {
@@ -84,6 +112,9 @@ impl Work for SqliteWork {
         if self.events > 0 {
             // Also where the reply was lost: the events may be there.
             self.front.committed();
+        }
+        if self.has_moved {
+            self.front.backend().moves.note();
         }
         committed?;
         telemetry::events_appended(self.events);

@@ -6,6 +6,8 @@ mod append;
 mod audit;
 mod canonical_json;
 mod checkpoint;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod checkpoint_limits;
 mod checkpoints;
 mod checksum;
 mod clock;
@@ -17,12 +19,16 @@ mod front;
 mod key;
 mod limits;
 mod metadata;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod moves;
 mod page;
 mod port;
 mod query;
 mod queue;
 mod receipt;
 mod snapshot;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod split;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod standing;
 #[cfg_attr(
@@ -46,6 +52,10 @@ pub use checkpoint::{
     Checkpoint, Claim, Claimed, Consumer, ConsumerKind, Failure, Lease, LeaseHolder, NewParkedEvent, ParkedEvent,
     ParkedQuery, Renewal, Step,
 };
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) use checkpoint_limits::{
+    ANSWER_CHECKPOINTS, COUNTED_EVENTS, check_name, check_number, check_partitions, check_table_name, storable_text,
+};
 pub use checkpoints::{CheckpointStore, CheckpointWork, ProjectionStore};
 pub use checksum::{Trail, event_checksum};
 pub use clock::{Clock, ManualClock, SystemClock};
@@ -57,6 +67,8 @@ pub use front::Front;
 pub use key::IdempotencyKey;
 pub use limits::Limits;
 pub use metadata::Metadata;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) use moves::Moves;
 pub use page::{Page, PageQuery};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use port::forward_event_store;
@@ -64,6 +76,8 @@ pub use port::{Backend, Concurrency, EventStore, EventStoreExt, Visit};
 pub use query::{Direction, LogQuery, LogRead, Selection, StreamQuery, StreamRead};
 pub use receipt::{NewReceipt, Receipt, ReceiptOutcome};
 pub use snapshot::{LoadQuery, LoadVisitor, SnapshotRef};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) use split::Split;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use standing::{Head, Request};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]

@@ -1,0 +1,7 @@
+-- Reads a checkpoint, and locks it until the transaction ends. $1 name, $2 partition.
+-- Differs because SQLite's one writer has the whole database.
+SELECT name, partition, partitions, kind, position, aggregate_id, sequence, command_id, recorded_at, fence, lease_owner,
+       lease_expires_at, renewed_at, updated_at, build, version, crashes, failure, failed_at, paused_at
+FROM annals_checkpoints
+WHERE name = $1 AND partition = $2
+FOR UPDATE

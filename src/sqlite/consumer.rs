@@ -1,0 +1,54 @@
+//! Consumers as a whole, with all their partitions: paused, forgotten, split anew.
+
+use chrono::{DateTime, Utc};
+use sqlx::SqliteConnection;
+
+use super::{
+    checkpoint::{self, bind_cursor, changes},
+    statement::{DELETE_CHECKPOINTS, DELETE_PARKED_EVENTS, PAUSE_CHECKPOINTS, RESUME_CHECKPOINTS, SPLIT_CHECKPOINT},
+};
+use crate::store::{Consumer, Error, Split, to_column};
+
+pub(super) async fn set_paused(
+    connection: &mut SqliteConnection,
+    (name, is_paused): (&str, bool),
+    now: DateTime<Utc>,
+) -> Result<bool, Error> {
+    let statement = if is_paused {
+        sqlx::query(PAUSE_CHECKPOINTS).bind(name).bind(now.timestamp_micros())
+    } else {
+        sqlx::query(RESUME_CHECKPOINTS).bind(name)
+    };
+    changes(connection, statement).await
+}
+
+/// Removes a consumer and what is built anew of it, within a transaction.
+pub(super) async fn forget(connection: &mut SqliteConnection, name: &str) -> Result<bool, Error> {
+    let rebuild = Consumer::stored(name, 0, 1).rebuild();
+    let mut was_there = false;
+    for name in [name, rebuild.name()] {
+        was_there |= changes(connection, sqlx::query(DELETE_CHECKPOINTS).bind(name).bind(0)).await?;
+        changes(connection, sqlx::query(DELETE_PARKED_EVENTS).bind(name)).await?;
+    }
+    Ok(was_there)
+}
+
+/// Splits a subscription, within a transaction.
+pub(super) async fn repartition(
+    connection: &mut SqliteConnection,
+    (name, of): (&str, u32),
+    now: DateTime<Utc>,
+) -> Result<bool, Error> {
+    let partitions = checkpoint::list(connection, Some(name)).await?;
+    let Some(split) = Split::of(&partitions)? else {
+        return Ok(false);
+    };
+    let statement = sqlx::query(SPLIT_CHECKPOINT).bind(name).bind(of);
+    let statement = bind_cursor(statement, &split.cursor)
+        .bind(to_column(split.fence))
+        .bind(split.paused_at.map(|time| time.timestamp_micros()))
+        .bind(now.timestamp_micros());
+    changes(connection, statement).await?;
+    changes(connection, sqlx::query(DELETE_CHECKPOINTS).bind(name).bind(of)).await?;
+    Ok(true)
+}

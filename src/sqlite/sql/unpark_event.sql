@@ -1,0 +1,6 @@
+-- Takes an event out of the parked ones, for whoever has the lease. ?1 name, ?2 partition, ?3 fence, ?4 aggregate id,
+-- ?5 sequence.
+DELETE FROM annals_parked_events
+WHERE name = ?1 AND aggregate_id = ?4 AND sequence = ?5
+  AND EXISTS (SELECT 1 FROM annals_checkpoints AS held
+              WHERE held.name = ?1 AND held.partition = ?2 AND held.fence = ?3 AND held.lease_owner IS NOT NULL)
