@@ -46,6 +46,8 @@ pub struct Subscription<S> {
     is_at_most_once: bool,
 }
 
+// Futures are declared to be Send where handlers come in: found out by the compiler at the caller's, it fails for errors
+// that are boxed.
 impl<S: CheckpointStore + Clone + 'static> Subscription<S> {
     /// Names a subscription: 1 to 200 visible ASCII characters, kept with its checkpoint.
     ///
@@ -144,13 +146,17 @@ impl<S: CheckpointStore + Clone + 'static> Subscription<S> {
     ///
     /// [`Error::Handler`]: the handler has failed for good; mend it and run again. [`Error::CheckpointDiverged`]: the log was
     /// set back. [`Error::Invalid`]: the settings, or the name belongs to something else. Others: page someone.
-    pub async fn run<H, F, E>(&self, shutdown: impl Future<Output = ()> + Send, handler: H) -> Result<(), Error>
+    pub fn run<H, F, E>(
+        &self,
+        shutdown: impl Future<Output = ()> + Send,
+        handler: H,
+    ) -> impl Future<Output = Result<(), Error>> + Send
     where
         H: FnMut(RecordedEvent) -> F + Send,
         F: Future<Output = Result<(), E>> + Send,
         E: Into<BoxError>,
     {
-        self.runner.run(shutdown, None, &mut self.telling(handler)).await
+        async move { self.runner.run(shutdown, None, &mut self.telling(handler)).await }
     }
 
     /// Tells the events that are there now, and returns.
@@ -160,14 +166,16 @@ impl<S: CheckpointStore + Clone + 'static> Subscription<S> {
     /// # Errors
     ///
     /// As for [`run`](Self::run).
-    pub async fn catch_up<H, F, E>(&self, handler: H) -> Result<(), Error>
+    pub fn catch_up<H, F, E>(&self, handler: H) -> impl Future<Output = Result<(), Error>> + Send
     where
         H: FnMut(RecordedEvent) -> F + Send,
         F: Future<Output = Result<(), E>> + Send,
         E: Into<BoxError>,
     {
-        let target = Start::Now.cursor(&self.runner.store).await?;
-        self.runner.run(std::future::pending(), Some(target), &mut self.telling(handler)).await
+        async move {
+            let target = Start::Now.cursor(&self.runner.store).await?;
+            self.runner.run(std::future::pending(), Some(target), &mut self.telling(handler)).await
+        }
     }
 
     /// Tells the handler the parked events again, in their order, and takes those out that it handles.
@@ -178,13 +186,13 @@ impl<S: CheckpointStore + Clone + 'static> Subscription<S> {
     /// # Errors
     ///
     /// [`Error::Contention`]: somebody else took the lease; call again. Others as for [`run`](Self::run).
-    pub async fn replay_parked<H, F, E>(&self, handler: H) -> Result<ParkedRun, Error>
+    pub fn replay_parked<H, F, E>(&self, handler: H) -> impl Future<Output = Result<ParkedRun, Error>> + Send
     where
         H: FnMut(RecordedEvent) -> F + Send,
         F: Future<Output = Result<(), E>> + Send,
         E: Into<BoxError>,
     {
-        parked::replay(&self.runner, &mut Again { telling: self.telling(handler) }).await
+        async move { parked::replay(&self.runner, &mut Again { telling: self.telling(handler) }).await }
     }
 
     /// Splits the subscription into so many partitions. Whoever runs it loses its lease.

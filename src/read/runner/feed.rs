@@ -66,20 +66,21 @@ async fn read<S: EventStore>(
     mut wanted: Wanted,
     sender: &mpsc::Sender<Result<Page, Error>>,
 ) -> Result<(), Error> {
-    loop {
-        if wanted.up_to.is_some_and(|end| wanted.after.position >= end.position) {
-            return Ok(());
-        }
+    let up_to = wanted.up_to;
+    let is_reached = |at: Cursor| up_to.is_some_and(|end| at.position >= end.position);
+    while !is_reached(wanted.after) {
         let (page, is_last) = read_page(store, &wanted).await?;
-        let has_moved = page.end.position > wanted.after.position;
-        wanted.after = page.end;
+        let page_end = page.end;
+        let has_moved = page_end.position > wanted.after.position;
+        wanted.after = page_end;
         if has_moved && sender.send(Ok(page)).await.is_err() {
             return Ok(());
         }
-        if is_last {
-            store.wait_for(wanted.after.position).await?;
+        if is_last && !is_reached(page_end) {
+            store.wait_for(page_end.position).await?;
         }
     }
+    Ok(())
 }
 
 /// Reads one page, and tells whether it was the last there is.

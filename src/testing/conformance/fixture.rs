@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use super::tally::{Command, Tally};
 use crate::{
     command::Repository,
-    store::{Clock, EventStore, ManualClock, SystemClock},
+    store::{CheckpointStore, Clock, EventStore, ManualClock, SystemClock},
 };
 
 /// Holds one store on a database of its own, for one case.
@@ -20,6 +20,13 @@ use crate::{
 pub trait Fixture: Send + Sync {
     /// The store, with the default [`Limits`](crate::Limits) and the clock that the [`Factory`] was given.
     fn store(&self) -> Arc<dyn EventStore>;
+
+    /// The same store, where it keeps checkpoints as well.
+    ///
+    /// Default: `None`, it keeps none; cases of subscriptions are not run, and say so.
+    fn checkpoints(&self) -> Option<Arc<dyn CheckpointStore>> {
+        None
+    }
 
     /// What the store can do. Cases that need more are not run, and say so.
     fn capabilities(&self) -> Capabilities;

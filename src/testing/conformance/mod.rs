@@ -61,8 +61,11 @@ mod log;
 mod read;
 mod receipts;
 mod replay;
+mod runners;
 mod sample;
+mod subscription;
 mod tally;
+mod telling;
 mod wait;
 
 pub use append::*;
@@ -77,6 +80,8 @@ pub use log::*;
 pub use read::*;
 pub use receipts::*;
 pub use replay::*;
+pub use runners::*;
+pub use subscription::*;
 pub use wait::*;
 
 /// Makes the macro that makes a test of each case: the cases are listed once.
@@ -182,6 +187,19 @@ tests_of! {
     store_p6_who_waits_for_what_is_there_does_not_wait
     store_p6_a_waiter_is_woken_by_an_append_of_another_handle
     store_p6_who_follows_the_log_by_waiting_misses_nothing
+    store_065_what_was_and_what_comes_is_told_once_and_in_order
+    store_066_it_starts_where_it_is_told_and_goes_on_where_it_stood
+    store_065_a_selection_is_passed_over_and_the_checkpoint_with_it
+    store_068_when_the_runner_dies_the_one_that_stands_by_takes_over
+    store_068_a_late_runner_moves_nothing
+    store_070_partitions_keep_the_order_of_each_aggregate_and_leave_none_out
+    store_071_a_poisoned_event_is_parked_and_its_aggregate_waits_behind_it
+    store_071_by_default_a_poisoned_event_ends_the_runner_loudly
+    store_073_an_event_that_kills_its_runners_is_parked
+    store_065_at_most_once_tells_nothing_twice
+    store_077_a_subscription_is_paused_resumed_stopped_and_forgotten
+    store_080_waiting_for_a_position_ends_when_it_is_handled
+    store_102_names_and_settings_of_consumers_have_bounds
     store_102_texts_are_data
     store_102_natural_keys_are_data
     store_102_names_of_types_have_bounds

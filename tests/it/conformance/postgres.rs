@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use annals::{
-    Clock, EventStore, Limits, PostgresOptions, PostgresStore,
+    CheckpointStore, Clock, EventStore, Limits, PostgresOptions, PostgresStore,
     testing::conformance::{Capabilities, Fixture},
 };
 use async_trait::async_trait;
@@ -42,6 +42,10 @@ impl OnServer {
 impl Fixture for OnServer {
     fn store(&self) -> Arc<dyn EventStore> {
         Arc::new(self.store.clone())
+    }
+
+    fn checkpoints(&self) -> Option<Arc<dyn CheckpointStore>> {
+        Some(Arc::new(self.store.clone()))
     }
 
     fn capabilities(&self) -> Capabilities {

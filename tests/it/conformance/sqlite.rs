@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use annals::{
-    Clock, EventStore, Limits, SqliteStore,
+    CheckpointStore, Clock, EventStore, Limits, SqliteStore,
     testing::conformance::{Capabilities, Fixture},
 };
 use async_trait::async_trait;
@@ -27,6 +27,10 @@ impl InFile {
 impl Fixture for InFile {
     fn store(&self) -> Arc<dyn EventStore> {
         Arc::new(self.store.clone())
+    }
+
+    fn checkpoints(&self) -> Option<Arc<dyn CheckpointStore>> {
+        Some(Arc::new(self.store.clone()))
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -54,6 +58,10 @@ struct InMemory(SqliteStore, Capabilities);
 impl Fixture for InMemory {
     fn store(&self) -> Arc<dyn EventStore> {
         Arc::new(self.0.clone())
+    }
+
+    fn checkpoints(&self) -> Option<Arc<dyn CheckpointStore>> {
+        Some(Arc::new(self.0.clone()))
     }
 
     fn capabilities(&self) -> Capabilities {
