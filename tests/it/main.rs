@@ -17,6 +17,7 @@ mod postgres;
 #[cfg(feature = "postgres")]
 #[path = "../postgres_server/mod.rs"]
 mod postgres_server;
+mod projector;
 mod queue;
 mod scenario;
 mod snapshots;

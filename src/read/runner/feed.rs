@@ -68,6 +68,10 @@ async fn read<S: EventStore>(
 ) -> Result<(), Error> {
     let up_to = wanted.up_to;
     let is_reached = |at: Cursor| up_to.is_some_and(|end| at.position >= end.position);
+    if is_reached(wanted.after) {
+        // Nothing is to be read, but whether the log is still the same is looked at all the same.
+        return store.read_log(&LogQuery::all().after_cursor(wanted.after).limit(0), &mut |_| Ok(())).await.map(drop);
+    }
     while !is_reached(wanted.after) {
         let (page, is_last) = read_page(store, &wanted).await?;
         let page_end = page.end;

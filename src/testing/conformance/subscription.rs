@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     read::{Attempts, Start, Subscription},
-    store::{Append, CheckpointStore as _, Error, EventStore as _, ManualClock, NewEvent, Position, Selection},
+    store::{Append, Error, EventStore as _, ManualClock, NewEvent, Position, Selection},
 };
 
 /// What was there and what comes is told once and in order, with no seam where the one becomes the other.
