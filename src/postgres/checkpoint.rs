@@ -81,7 +81,9 @@ pub(super) async fn claim(connection: &mut PgConnection, claim: &Claim, now: Dat
         .bind(&*claim.owner)
         .bind(lapses_at(now, claim.length))
         .bind(now)
-        .bind(claim.by_force);
+        .bind(claim.by_force)
+        // Of a name that was forgotten and is used anew, earlier holders must not be taken for the new one.
+        .bind(now.timestamp_micros().max(1));
     if let Some(row) = reply(statement.fetch_optional(&mut *connection)).await? {
         return Ok(Claimed::Taken(checkpoint(&row)?));
     }

@@ -77,7 +77,9 @@ pub(super) async fn claim(
         .bind(&*claim.owner)
         .bind(lapses_at(now, claim.length))
         .bind(now.timestamp_micros())
-        .bind(claim.by_force);
+        .bind(claim.by_force)
+        // Of a name that was forgotten and is used anew, earlier holders must not be taken for the new one.
+        .bind(now.timestamp_micros().max(1));
     if let Some(row) = statement.fetch_optional(&mut *connection).await.map_err(classify)? {
         return Ok(Claimed::Taken(checkpoint(&row)?));
     }

@@ -25,9 +25,10 @@ pub(super) async fn show_table(connection: &mut SqliteConnection, view: &str, ta
             return Err(Error::Schema { message, source: None });
         }
     }
-    // Safe: both names were checked to be plain.
-    let show =
-        AssertSqlSafe(format!(r#"DROP VIEW IF EXISTS "{view}"; CREATE VIEW "{view}" AS SELECT * FROM "{table}""#));
+    // A view can be made of a table that is not there: reading it tells. Safe: both names were checked to be plain.
+    let show = AssertSqlSafe(format!(
+        r#"DROP VIEW IF EXISTS "{view}"; CREATE VIEW "{view}" AS SELECT * FROM "{table}"; SELECT 1 FROM "{view}" LIMIT 0"#
+    ));
     let shown = sqlx::raw_sql(show).execute(connection).await;
     shown.map(drop).map_err(|error| refused(&format!("the view {view} could not be made"), error))
 }

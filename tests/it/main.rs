@@ -5,6 +5,7 @@ mod architecture;
 mod cache;
 mod campaign;
 mod cases;
+mod checkpoints;
 mod conformance;
 mod faults;
 mod faulty;

@@ -1,13 +1,14 @@
 -- Takes a lease, if it is free, has lapsed, is the caller's already, or is taken by force; makes the checkpoint where there
 -- is none. $1 name, $2 partition, $3 partitions, $4 kind, $5 version; where a new one begins: $6 position, $7 aggregate id,
--- $8 sequence, $9 command id, $10 recorded at; $11 owner, $12 lease expires at, $13 now, $14 by force.
+-- $8 sequence, $9 command id, $10 recorded at; $11 owner, $12 lease expires at, $13 now, $14 by force,
+-- $15 the first fence.
 -- No row where it is refused: as well where the name is of another kind, or split otherwise.
 -- A lease that has lapsed was never let go of: its runner has crashed.
 INSERT INTO annals_checkpoints
     (name, partition, partitions, kind, version, position, aggregate_id, sequence, command_id, recorded_at, fence,
      lease_owner, lease_expires_at, renewed_at, updated_at)
 SELECT $1::text, $2::integer, $3::integer, $4::text, $5::integer, $6::bigint, $7::uuid, $8::bigint, $9::uuid,
-       $10::timestamptz, 1, $11::text, $12::timestamptz, $13::timestamptz, $13::timestamptz
+       $10::timestamptz, $15::bigint, $11::text, $12::timestamptz, $13::timestamptz, $13::timestamptz
 WHERE NOT EXISTS (SELECT 1 FROM annals_checkpoints AS other
                   WHERE other.name = $1 AND (other.partitions <> $3 OR other.kind <> $4))
 ON CONFLICT (name, partition) DO UPDATE SET

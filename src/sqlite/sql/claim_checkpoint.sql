@@ -1,12 +1,13 @@
 -- Takes a lease, if it is free, has lapsed, is the caller's already, or is taken by force; makes the checkpoint where there
 -- is none. ?1 name, ?2 partition, ?3 partitions, ?4 kind, ?5 version; where a new one begins: ?6 position, ?7 aggregate id,
--- ?8 sequence, ?9 command id, ?10 recorded at (µs); ?11 owner, ?12 lease expires at (µs), ?13 now (µs), ?14 by force.
+-- ?8 sequence, ?9 command id, ?10 recorded at (µs); ?11 owner, ?12 lease expires at (µs), ?13 now (µs), ?14 by force,
+-- ?15 the first fence.
 -- No row where it is refused: as well where the name is of another kind, or split otherwise.
 -- A lease that has lapsed was never let go of: its runner has crashed.
 INSERT INTO annals_checkpoints
     (name, partition, partitions, kind, version, position, aggregate_id, sequence, command_id, recorded_at, fence,
      lease_owner, lease_expires_at, renewed_at, updated_at)
-SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 1, ?11, ?12, ?13, ?13
+SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?15, ?11, ?12, ?13, ?13
 WHERE NOT EXISTS (SELECT 1 FROM annals_checkpoints AS other
                   WHERE other.name = ?1 AND (other.partitions <> ?3 OR other.kind <> ?4))
 ON CONFLICT (name, partition) DO UPDATE SET

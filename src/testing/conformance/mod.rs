@@ -39,7 +39,7 @@
 //! # }
 //! ```
 //!
-//! Each case is a function as well, named `store_`, the number of the case, and what it holds; `p1` to `p6` are the
+//! Each case is a function as well, named `store_`, the number of the case, and what it holds; `p1` to `p7` are the
 //! promises where the list of cases is silent. A case panics where the store does not keep to it.
 #![allow(
     clippy::unwrap_used,
@@ -52,6 +52,7 @@
 mod append;
 mod batch;
 mod cache;
+mod checkpoints;
 mod commands;
 mod data;
 mod fixture;
@@ -71,6 +72,7 @@ mod wait;
 pub use append::*;
 pub use batch::*;
 pub use cache::*;
+pub use checkpoints::*;
 pub use commands::*;
 pub use data::*;
 pub use fixture::{Capabilities, Factory, Fixture};
@@ -187,6 +189,21 @@ tests_of! {
     store_p6_who_waits_for_what_is_there_does_not_wait
     store_p6_a_waiter_is_woken_by_an_append_of_another_handle
     store_p6_who_follows_the_log_by_waiting_misses_nothing
+    store_068_of_many_claims_at_once_one_gets_the_lease
+    store_068_a_lapsed_lease_is_taken_over_with_a_greater_fence
+    store_068_a_late_holder_changes_nothing
+    store_068_a_lease_that_is_let_go_is_free_at_once
+    store_068_a_claim_that_does_not_fit_is_refused
+    store_070_partitions_that_are_split_anew_go_on_where_the_last_one_stood
+    store_070_what_cannot_be_split_is_refused
+    store_071_parked_events_are_listed_in_order_with_their_error_once
+    store_071_what_parked_events_hold_is_cut_and_bounded
+    store_077_a_paused_consumer_is_run_by_nobody_until_it_is_resumed
+    store_077_a_forgotten_name_can_be_used_anew
+    store_p7_a_step_from_a_wrong_position_moves_nothing
+    store_p7_what_went_wrong_counts_until_the_position_moves
+    store_p7_who_waits_is_told_of_a_move
+    store_p6_what_comes_after_a_position_is_counted
     store_065_what_was_and_what_comes_is_told_once_and_in_order
     store_066_it_starts_where_it_is_told_and_goes_on_where_it_stood
     store_065_a_selection_is_passed_over_and_the_checkpoint_with_it

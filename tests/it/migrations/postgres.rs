@@ -121,7 +121,8 @@ async fn an_older_schema_becomes_the_newest() {
     let database = used().await;
     run(
         &database,
-        "DROP TABLE annals_receipts, annals_snapshots, annals_checkpoints; DELETE FROM annals_migrations WHERE version > 1",
+        "DROP TABLE annals_receipts, annals_snapshots, annals_checkpoints, annals_parked_events;
+         DELETE FROM annals_migrations WHERE version > 1",
     )
     .await;
     let store = PostgresStore::connect(database.url()).await.unwrap();
@@ -225,7 +226,7 @@ const OPENER: &str = "
 const GRANTS: &str = "
     GRANT SELECT ON annals_migrations TO annals_test_opener;
     GRANT SELECT, INSERT ON annals_events TO annals_test_opener;
-    GRANT SELECT, INSERT, UPDATE, DELETE ON annals_receipts, annals_snapshots, annals_checkpoints
+    GRANT SELECT, INSERT, UPDATE, DELETE ON annals_receipts, annals_snapshots, annals_checkpoints, annals_parked_events
         TO annals_test_opener;
     GRANT SELECT, USAGE ON SEQUENCE annals_positions TO annals_test_opener";
 

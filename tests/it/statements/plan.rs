@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// The tables that grow.
-const TABLES: [&str; 3] = ["annals_events", "annals_receipts", "annals_snapshots"];
+const TABLES: [&str; 4] = ["annals_events", "annals_receipts", "annals_snapshots", "annals_parked_events"];
 
 pub const NESTED_LOOP: &str = "a nested loop of rows in hand";
 
