@@ -40,7 +40,9 @@ impl Consumer {
         Ok(Self { name: name.into(), partition: 0, of: 1 })
     }
 
-    /// Names one of so many parts, counted from 0. Each aggregate belongs to one of them.
+    /// Names one of so many parts, counted from 0.
+    ///
+    /// Each aggregate belongs to one of them.
     ///
     /// # Errors
     ///
@@ -141,7 +143,10 @@ pub struct Checkpoint {
     pub kind: ConsumerKind,
     /// Every event up to here was handled, parked, or passed over by the selection.
     pub cursor: Cursor,
-    /// Rises whenever a runner takes over: of two that believe to be the runner, the late one moves nothing.
+    /// Rises whenever a runner takes over.
+    ///
+    /// Of two that believe to be the runner, the late one moves nothing. Also where a name is forgotten and used anew: the
+    /// first fence of a name is the time.
     pub fence: u64,
     /// Who has the lease, whether or not it has lapsed.
     pub lease: Option<LeaseHolder>,
@@ -269,7 +274,9 @@ pub struct ParkedEvent {
     pub aggregate_id: Uuid,
     /// The place within it.
     pub sequence: u64,
-    /// What was wrong with it, cut to 2,000 bytes. `None`: an earlier event of its aggregate is parked.
+    /// What was wrong with it, cut to 2,000 bytes.
+    ///
+    /// `None`: an earlier event of its aggregate is parked.
     pub error: Option<String>,
     /// How often it was tried.
     pub attempts: u32,

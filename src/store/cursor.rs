@@ -52,7 +52,9 @@ impl EventMark {
 pub struct Cursor {
     /// Everything up to and including this position was read.
     pub position: Position,
-    /// The event at that position. `None` before the first, and where no event was read yet.
+    /// The event at that position.
+    ///
+    /// `None` before the first, and where no event was read yet.
     pub event: Option<EventMark>,
 }
 

@@ -213,7 +213,9 @@ impl LogQuery {
 pub struct LogRead {
     /// Everything chosen up to and including this position was visited; go on after it.
     pub position: Position,
-    /// The event at that position. `None` where the read has not come further than it began.
+    /// The event at that position.
+    ///
+    /// `None` where the read has not come further than it began.
     pub event: Option<EventMark>,
 }
 
