@@ -1,10 +1,14 @@
 //! The port of checkpoints, on connections and transactions of PostgreSQL.
 
+use std::{error::Error as StdError, iter::successors};
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{PostgresStore, PostgresWork, backend::SYSTEM, checkpoint, consumer, parked, read_model};
+use super::{
+    PostgresStore, PostgresWork, backend::SYSTEM, checkpoint, classify::is_passing, consumer, parked, read_model,
+};
 use crate::store::{
     COUNTED_EVENTS, Checkpoint, CheckpointStore, CheckpointWork, Claim, Claimed, Consumer, Error, Lease,
     NewParkedEvent, ParkedEvent, ParkedQuery, Position, Renewal, Step, check_name, check_number, check_partitions,
@@ -246,6 +250,11 @@ impl CheckpointWork for PostgresWork {
             self.leave(done)
         };
         operation(SYSTEM, "show_table", show).await
+    }
+
+    fn is_passing(&self, error: &(dyn StdError + 'static)) -> bool {
+        let mut beneath = successors(Some(error), |&error| error.source());
+        beneath.any(|error| error.downcast_ref::<sqlx::Error>().is_some_and(is_passing))
     }
 
     async fn set_build(&mut self, lease: &Lease, build: u32, version: u32) -> Result<bool, Error> {

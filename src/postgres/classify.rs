@@ -134,6 +134,18 @@ fn is_of_our_tables(error: &sqlx::Error) -> bool {
     table.starts_with("annals_events") || table.starts_with("annals_receipts")
 }
 
+/// Tells whether what a statement of the application's failed with passes by itself.
+///
+/// A statement that takes too long by itself does not.
+pub(super) fn is_passing(error: &sqlx::Error) -> bool {
+    match meaning_of(error) {
+        Some(Meaning::Busy) => !matches!(sqlstate(error).as_deref(), Some("57014" | UNIQUE_VIOLATION)),
+        Some(Meaning::Gone | Meaning::Refused) => true,
+        Some(Meaning::Fault(_) | Meaning::Schema) => false,
+        None => matches!(error, sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed),
+    }
+}
+
 /// Tells whether the statement took too long, because somebody held a lock perhaps: `lock_timeout`, `statement_timeout`.
 pub(super) fn is_stuck(error: &sqlx::Error) -> bool {
     sqlstate(error).is_some_and(|code| matches!(code.as_str(), "55P03" | "57014"))

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{Progress, progress, settings::Settings};
 use crate::store::{
-    Checkpoint, CheckpointStore, Claim, Claimed, Cursor, Error, Lease, ParkedEvent, ParkedQuery, Position,
+    Checkpoint, CheckpointStore, Claim, Claimed, Cursor, Error, Lease, ParkedEvent, ParkedQuery, Position, Selection,
 };
 
 /// Looks after the subscriptions and projections of a store, by their names.
@@ -64,7 +64,9 @@ impl<S: CheckpointStore + Clone> Consumers<S> {
         Ok(all)
     }
 
-    /// Waits until a consumer has handled every event up to a position: to read one's own writes.
+    /// Waits until a consumer has handled every event up to a position.
+    ///
+    /// To read one's own writes.
     ///
     /// All its partitions, and no event up to there is parked. Woken at once where the same store runs it; else it looks,
     /// every 100 milliseconds at the latest.
@@ -89,7 +91,7 @@ impl<S: CheckpointStore + Clone> Consumers<S> {
                 ));
             }
             // Whichever comes first: it looks once more.
-            drop(select(pin!(self.store.moved(&mut seen)), pin!(sleep(pause.min(left)))).await);
+            let _ = select(pin!(self.store.moved(&mut seen)), pin!(sleep(pause.min(left)))).await;
             pause = (pause * 2).min(LOOK_EVERY.1);
         }
     }
@@ -146,7 +148,9 @@ impl<S: CheckpointStore + Clone> Consumers<S> {
         self.store.forget(name).await?.then_some(()).ok_or_else(|| unknown(name))
     }
 
-    /// Reads the parked events of a consumer in the order of the log: 1,000 at the most, after a position.
+    /// Reads the parked events of a consumer, in the order of the log.
+    ///
+    /// 1,000 at the most, after a position.
     ///
     /// # Errors
     ///
@@ -155,7 +159,9 @@ impl<S: CheckpointStore + Clone> Consumers<S> {
         self.store.parked(&ParkedQuery { name: name.to_owned(), aggregate_id: None, after, limit: 1_000 }).await
     }
 
-    /// Discards a parked event: it is never handled. Those behind it stay parked, until they are replayed or discarded.
+    /// Discards a parked event: it is never handled.
+    ///
+    /// Those behind it stay parked, until they are replayed or discarded.
     ///
     /// It takes the lease from whoever runs the consumer, for a moment.
     ///
@@ -193,7 +199,7 @@ impl<S: CheckpointStore + Clone> Consumers<S> {
             kind: *kind,
             version: *version,
             start: Cursor::START,
-            owner: Settings::new(consumer.clone(), *kind, *version, crate::Selection::all()).run_owner(),
+            owner: Settings::new(consumer.clone(), *kind, *version, Selection::all()).run_owner(),
             length: SHORT_LEASE,
             by_force: true,
         };

@@ -20,7 +20,9 @@ pub struct Progress {
     pub recorded_at: Option<DateTime<Utc>>,
     /// When the position was last moved.
     pub moved_at: DateTime<Utc>,
-    /// Events of the log behind that position, chosen or not, of all partitions: counted up to a million.
+    /// Events of the log behind that position: counted up to a million.
+    ///
+    /// Chosen or not, of all partitions.
     pub lag_events: u64,
     /// How long ago the first of them was recorded; zero where there is none.
     pub lag: Duration,
@@ -49,7 +51,9 @@ pub enum RunState {
         /// The runner, as it names itself.
         owner: String,
     },
-    /// Whoever did has been silent for longer than its lease, and nobody has taken over.
+    /// Whoever did has been silent for longer than its lease.
+    ///
+    /// Nobody has taken over.
     Dead {
         /// The runner, as it named itself.
         owner: String,

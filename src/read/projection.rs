@@ -1,8 +1,9 @@
 //! Projections: rows made of events, and the tables they stand in.
 
+use std::fmt;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 use std::{
     collections::HashMap,
-    fmt,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -52,7 +53,9 @@ pub trait Projection<C: Send>: Send + Sync + 'static {
     /// Its name, kept with its checkpoint: 1 to 200 visible ASCII characters.
     fn name(&self) -> &str;
 
-    /// Raised when its tables or what it makes of events change: then it is [rebuilt](crate::Projector::rebuild).
+    /// Its version: raised when its tables or what it makes of events change.
+    ///
+    /// Then it is [rebuilt](crate::Projector::rebuild).
     ///
     /// From 1. Default: 1.
     fn version(&self) -> u32 {
@@ -64,7 +67,9 @@ pub trait Projection<C: Send>: Send + Sync + 'static {
         Selection::all()
     }
 
-    /// The tables it keeps its rows in. Default: none; it then writes to tables of the application's, and cannot be rebuilt.
+    /// The tables it keeps its rows in. Default: none.
+    ///
+    /// It then writes to tables of the application's, and cannot be rebuilt.
     fn tables(&self) -> Vec<Table> {
         Vec::new()
     }
@@ -82,7 +87,9 @@ pub trait Projection<C: Send>: Send + Sync + 'static {
         target: &mut Target<'_, C>,
     ) -> impl Future<Output = Result<(), BoxError>> + Send;
 
-    /// Does what reaches beyond the database, **at least once** for each event. Default: nothing.
+    /// Does what reaches beyond the database. Default: nothing.
+    ///
+    /// **At least once** for each event.
     ///
     /// Called before the transaction that applies the event: a crash after it, or an event that then fails, has it called
     /// again. Never called while a rebuild replays what was handled before.
@@ -107,7 +114,7 @@ impl Table {
     /// The longest name: what a build appends has to fit into what PostgreSQL takes for a name.
     const LONGEST_NAME: usize = 40;
 
-    /// Declares a table by its name and the statements that create it, with their indexes.
+    /// Declares a table by its name and the statements that create it.
     ///
     /// A name has lower-case letters, digits and underscores, 40 at the most. The statements name the table in braces:
     /// `CREATE TABLE {sales} (…); CREATE INDEX {sales}_by_day ON {sales} (day)`.
@@ -161,12 +168,18 @@ pub(super) struct Build {
     pub(super) number: u32,
     tables: Vec<Table>,
     /// Statements of the code, by where they lie.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
     expanded: Mutex<HashMap<(usize, usize), Arc<str>>>,
 }
 
 impl Build {
     pub(super) fn new(number: u32, tables: Vec<Table>) -> Self {
-        Self { number, tables, expanded: Mutex::default() }
+        Self {
+            number,
+            tables,
+            #[cfg(any(feature = "sqlite", feature = "postgres"))]
+            expanded: Mutex::default(),
+        }
     }
 
     pub(super) fn tables(&self) -> impl Iterator<Item = (&'static str, String)> + '_ {
@@ -206,6 +219,7 @@ impl Build {
     }
 
     /// The same, once for each statement of the code.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
     fn sql(&self, sql: &'static str) -> Arc<str> {
         let key = (sql.as_ptr() as usize, sql.len());
         let mut expanded = self.expanded.lock().unwrap_or_else(PoisonError::into_inner);
@@ -219,7 +233,7 @@ impl fmt::Debug for Build {
     }
 }
 
-/// Says where a projection's rows go: the transaction, and the tables of this build.
+/// Says where rows go: the transaction, and the tables of this build.
 pub struct Target<'t, C> {
     connection: &'t mut C,
     build: &'t Build,

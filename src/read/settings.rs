@@ -49,12 +49,18 @@ impl Attempts {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum OnFailure {
-    /// The runner ends with [`Error::Handler`]. The event is told again when it next runs.
+    /// The runner ends with [`Error::Handler`].
+    ///
+    /// The event is told again when it next runs.
     #[default]
     Stop,
-    /// The event is parked with its error, later events of its aggregate are parked behind it, and the rest goes on.
+    /// The event is parked with its error, and the rest goes on.
+    ///
+    /// Later events of its aggregate are parked behind it.
     Park {
-        /// The most parked events; with so many the runner ends with [`Error::Handler`] as well.
+        /// The most parked events.
+        ///
+        /// With so many the runner ends with [`Error::Handler`] as well.
         most: u32,
     },
 }

@@ -17,7 +17,9 @@ pub enum Start {
     Now,
     /// With the first event after this position.
     After(Position),
-    /// With the first event in the log that was recorded at this time or later, and all behind it.
+    /// With the first event that was recorded at this time or later.
+    ///
+    /// And all behind it in the log.
     ///
     /// Found by reading the log up to there. Behind it there can be events of earlier times, where clocks differ.
     Since(DateTime<Utc>),

@@ -14,7 +14,7 @@ use crate::store::{
     Selection, Step,
 };
 
-/// Tells a handler every event of the log: once and again where that is needed, in order, and for ever after.
+/// Tells a handler every event of the log, in order, and follows it.
 ///
 /// Named and durable: it catches up with what was recorded, follows on without a seam, and after a restart goes on where
 /// it stood. Each event is told **at least once**, in the order of the log: after a crash, or where a lease was lost, the
@@ -46,10 +46,14 @@ pub struct Subscription<S> {
     is_at_most_once: bool,
 }
 
-// Futures are declared to be Send where handlers come in: found out by the compiler at the caller's, it fails for errors
-// that are boxed.
+#[expect(
+    clippy::manual_async_fn,
+    reason = "that a future is Send is declared where handlers come in: found out at the caller's, it fails for boxed errors"
+)]
 impl<S: CheckpointStore + Clone + 'static> Subscription<S> {
-    /// Names a subscription: 1 to 200 visible ASCII characters, kept with its checkpoint.
+    /// Names a subscription: 1 to 200 visible ASCII characters.
+    ///
+    /// Kept with its checkpoint.
     ///
     /// # Errors
     ///
@@ -67,13 +71,17 @@ impl<S: CheckpointStore + Clone + 'static> Subscription<S> {
         self
     }
 
-    /// Sets where it begins, the first time it ever runs. Default: [`Start::Beginning`].
+    /// Sets where it begins, the first time it ever runs.
+    ///
+    /// Default: [`Start::Beginning`].
     pub const fn start(mut self, start: Start) -> Self {
         self.runner.settings.start = start;
         self
     }
 
-    /// Runs one of several partitions, counted from 0: each aggregate belongs to one, and keeps its order.
+    /// Runs one of several partitions, counted from 0.
+    ///
+    /// Each aggregate belongs to one, and keeps its order.
     ///
     /// Each partition is run by one runner at a time, so several work at once; a process may run several of them, or try to
     /// run all. Into how many the name is split is kept: see [`repartition`](Self::repartition).
@@ -87,13 +95,17 @@ impl<S: CheckpointStore + Clone + 'static> Subscription<S> {
         Ok(self)
     }
 
-    /// Names the runner, for those who look: 1 to 200 bytes. Default: the number of the process.
+    /// Names the runner, for those who look.
+    ///
+    /// 1 to 200 bytes. Default: the number of the process.
     pub fn owner(mut self, owner: impl Into<Arc<str>>) -> Self {
         self.runner.settings.owner = owner.into();
         self
     }
 
-    /// Sets how long a runner that is silent keeps the lease: 100 milliseconds to a day. Default: 30 seconds.
+    /// Sets how long a runner that is silent keeps the lease.
+    ///
+    /// 100 milliseconds to a day. Default: 30 seconds.
     ///
     /// So long it takes others to take over when it dies. Clocks of several machines should agree to a fraction of it;
     /// where they do not, the lease changes hands too often or too late, and nothing else is wrong.
@@ -110,7 +122,9 @@ impl<S: CheckpointStore + Clone + 'static> Subscription<S> {
         self
     }
 
-    /// Sets how often an event is tried on which the handler fails. Default: 5 times, with growing pauses.
+    /// Sets how often an event is tried on which the handler fails.
+    ///
+    /// Default: 5 times, with growing pauses.
     ///
     /// A handler that returns an [`Error`] of a store that [is retryable](Error::is_retryable) has not failed: it is called
     /// again until the store is back.
@@ -119,7 +133,9 @@ impl<S: CheckpointStore + Clone + 'static> Subscription<S> {
         self
     }
 
-    /// Sets what becomes of an event on which all attempts have failed. Default: [`OnFailure::Stop`].
+    /// Sets what becomes of an event on which all attempts have failed.
+    ///
+    /// Default: [`OnFailure::Stop`].
     ///
     /// With [`OnFailure::Park`] an event at which as many runners in a row were killed or have crashed is parked, too.
     pub const fn on_failure(mut self, on_failure: OnFailure) -> Self {
@@ -127,7 +143,9 @@ impl<S: CheckpointStore + Clone + 'static> Subscription<S> {
         self
     }
 
-    /// Moves the checkpoint before each event is told, instead of after: each is told **at most once**.
+    /// Tells each event **at most once**.
+    ///
+    /// The checkpoint is moved before an event is told, instead of after.
     ///
     /// What a crash interrupts is not told again, and no event is tried twice: one that has failed is parked, or ends the
     /// runner, as [`on_failure`](Self::on_failure) says. One write for each event.
@@ -178,7 +196,9 @@ impl<S: CheckpointStore + Clone + 'static> Subscription<S> {
         }
     }
 
-    /// Tells the handler the parked events again, in their order, and takes those out that it handles.
+    /// Tells the parked events again and takes those out that are handled.
+    ///
+    /// In their order.
     ///
     /// It takes the lease from whoever runs the subscription, who then stands by; so whatever is behind is told in order.
     /// One that fails again stays parked, with those of its aggregate.
@@ -195,7 +215,9 @@ impl<S: CheckpointStore + Clone + 'static> Subscription<S> {
         async move { parked::replay(&self.runner, &mut Again { telling: self.telling(handler) }).await }
     }
 
-    /// Splits the subscription into so many partitions. Whoever runs it loses its lease.
+    /// Splits the subscription into so many partitions.
+    ///
+    /// Whoever runs it loses its lease.
     ///
     /// All go on where the last of the old ones stood, so some events are told again. Runners of the old partitions end with
     /// [`Error::Invalid`].
@@ -220,7 +242,9 @@ impl<S: CheckpointStore + Clone + 'static> Subscription<S> {
         super::progress::of(&self.runner.store, &self.runner.settings.consumer).await
     }
 
-    /// Waits until all events up to a position were handled, by all partitions and with none parked.
+    /// Waits until all events up to a position were handled.
+    ///
+    /// By all partitions, and with none parked.
     ///
     /// # Errors
     ///

@@ -1,5 +1,7 @@
 //! The port of checkpoints, on connections and transactions of SQLite.
 
+use std::{error::Error as StdError, iter::successors};
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sqlx::{Sqlite, Transaction};
@@ -9,7 +11,7 @@ use super::{
     SqliteStore, SqliteWork,
     backend::SYSTEM,
     checkpoint,
-    classify::{classify, classify_commit},
+    classify::{classify, classify_commit, is_passing},
     consumer, parked, read, read_model, transaction,
 };
 use crate::store::{
@@ -249,6 +251,11 @@ impl CheckpointWork for SqliteWork {
             self.leave(done).await
         };
         operation(SYSTEM, "show_table", show).await
+    }
+
+    fn is_passing(&self, error: &(dyn StdError + 'static)) -> bool {
+        let mut beneath = successors(Some(error), |&error| error.source());
+        beneath.any(|error| error.downcast_ref::<sqlx::Error>().is_some_and(is_passing))
     }
 
     async fn set_build(&mut self, lease: &Lease, build: u32, version: u32) -> Result<bool, Error> {

@@ -1,6 +1,6 @@
 //! The port of checkpoints, leases and parked events.
 
-use std::sync::Arc;
+use std::{error::Error as StdError, sync::Arc};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -190,6 +190,11 @@ pub trait CheckpointWork: Work {
     ///
     /// [`Error::Schema`] where the name belongs to something else than a view; drop the transaction.
     async fn show_table(&mut self, view: &str, table: &str) -> Result<(), Error>;
+
+    /// Tells whether what a statement of the application's has failed with passes by itself.
+    ///
+    /// A lock that others hold, a deadlock, a connection that is gone; as the driver's error or beneath another.
+    fn is_passing(&self, error: &(dyn StdError + 'static)) -> bool;
 
     /// Notes which build of a projection its tables are, and of which version.
     ///

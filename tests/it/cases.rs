@@ -73,11 +73,11 @@ impl Sources {
         }
     }
 
-    /// A test is what has the attribute, or is in the list that `conformance!` is made of.
+    /// A test is what has the attribute, or is in a list that tests are made of.
     fn read_file(&mut self, text: &str) {
         let (mut is_test, mut is_list) = (false, false);
         for line in text.lines().map(str::trim) {
-            is_list = (is_list || line == "tests_of! {") && !line.starts_with('}');
+            is_list = (is_list || matches!(line, "tests_of! {" | "on_every_backend! {")) && !line.starts_with('}');
             if is_list && line.starts_with("store_") {
                 self.tests.insert(line.to_owned());
             }

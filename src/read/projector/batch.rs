@@ -104,6 +104,7 @@ impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Applying<S, P> {
                 match chunk.lost.unless(self.projection.apply(event, &mut target)).await {
                     None => return Ok(Applied::Lost),
                     Some(Ok(())) => {}
+                    Some(Err(error)) if work.is_passing(&*error) => return Err(passing(error)),
                     Some(Err(error)) => return Ok(Applied::RolledBack { at: applied, error }),
                 }
             }
@@ -138,6 +139,11 @@ impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Applying<S, P> {
     }
 }
 
+/// Others hold what the projection needs, or the database cannot be reached. No event is to blame.
+fn passing(error: BoxError) -> Error {
+    Error::Contention { source: Some(error.into()) }
+}
+
 impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Handle for Applying<S, P> {
     async fn begin(&mut self, checkpoint: &Checkpoint, lease: &Lease) -> Result<bool, Error> {
         self.effects_until = checkpoint.cursor.position;
@@ -169,7 +175,7 @@ impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Replay for Applying<S, 
         }
         let mut target = Target::new(work.connection(), &self.build, false);
         if let Err(error) = self.projection.apply(event, &mut target).await {
-            return Ok(Replayed::Failed(error));
+            return if work.is_passing(&*error) { Err(passing(error)) } else { Ok(Replayed::Failed(error)) };
         }
         if !work.unpark(lease, event.aggregate_id(), event.sequence()).await? {
             return Ok(Replayed::Lost);

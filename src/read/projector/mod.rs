@@ -17,7 +17,9 @@ use crate::store::{CheckpointWork, Consumer, ConsumerKind, Error, Position, Proj
 /// The connection of a store's transactions.
 pub(super) type ConnectionOf<S> = <<S as Transactional>::Work as Work>::Connection;
 
-/// Runs a [`Projection`]: rows and checkpoint move in one transaction, so each event takes effect **exactly once**.
+/// Runs a [`Projection`]: each event takes effect **exactly once**.
+///
+/// Rows and checkpoint move in one transaction.
 ///
 /// Of all that run one name one works and the others stand by, as with a [`Subscription`](crate::Subscription): a lease with a
 /// fence, and a late holder's batch is rolled back. One projector serves every store whose connection its projection takes.
@@ -67,7 +69,9 @@ impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Projector<S, P> {
         })
     }
 
-    /// Sets where it begins, the first time it ever runs. Default: [`Start::Beginning`].
+    /// Sets where it begins, the first time it ever runs.
+    ///
+    /// Default: [`Start::Beginning`].
     ///
     /// A rebuild begins with the first event in any case.
     pub const fn start(mut self, start: Start) -> Self {
@@ -75,13 +79,17 @@ impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Projector<S, P> {
         self
     }
 
-    /// Names the runner, for those who look: 1 to 200 bytes. Default: the number of the process.
+    /// Names the runner, for those who look.
+    ///
+    /// 1 to 200 bytes. Default: the number of the process.
     pub fn owner(mut self, owner: impl Into<Arc<str>>) -> Self {
         self.runner.settings.owner = owner.into();
         self
     }
 
-    /// Sets how long a runner that is silent keeps the lease: 100 milliseconds to a day. Default: 30 seconds.
+    /// Sets how long a runner that is silent keeps the lease.
+    ///
+    /// 100 milliseconds to a day. Default: 30 seconds.
     ///
     /// See [`Subscription::lease`](crate::Subscription::lease).
     pub const fn lease(mut self, length: Duration) -> Self {
@@ -98,7 +106,9 @@ impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Projector<S, P> {
         self
     }
 
-    /// Sets how often an event is tried on which the projection fails. Default: 5 times, with growing pauses.
+    /// Sets how often an event is tried on which the projection fails.
+    ///
+    /// Default: 5 times, with growing pauses.
     ///
     /// Each time in a transaction of its own. While the database cannot be reached nothing counts as a try.
     pub const fn attempts(mut self, attempts: Attempts) -> Self {
@@ -106,7 +116,9 @@ impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Projector<S, P> {
         self
     }
 
-    /// Sets what becomes of an event on which all attempts have failed. Default: [`OnFailure::Stop`].
+    /// Sets what becomes of an event on which all attempts have failed.
+    ///
+    /// Default: [`OnFailure::Stop`].
     pub const fn on_failure(mut self, on_failure: OnFailure) -> Self {
         self.runner.settings.on_failure = on_failure;
         self
@@ -141,7 +153,9 @@ impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Projector<S, P> {
         self.runner.run(std::future::pending(), Some(target), &mut self.applying()).await
     }
 
-    /// Applies the parked events again, in their order, and takes those out that succeed.
+    /// Applies the parked events again and takes those out that succeed.
+    ///
+    /// In their order.
     ///
     /// It takes the lease from whoever runs the projection, who then stands by; so whatever is behind is applied in order.
     /// One that fails again stays parked, with those of its aggregate.
@@ -162,7 +176,9 @@ impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Projector<S, P> {
         super::progress::of(&self.runner.store, &self.runner.settings.consumer).await
     }
 
-    /// Tells how far a rebuild is; `None` where there is none, under way or interrupted.
+    /// Tells how far a rebuild is; `None` where there is none.
+    ///
+    /// Under way or interrupted.
     ///
     /// # Errors
     ///
@@ -171,7 +187,9 @@ impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Projector<S, P> {
         super::progress::of(&self.runner.store, &self.runner.settings.consumer.rebuild()).await
     }
 
-    /// Waits until all events up to a position are in the rows: to read one's own writes.
+    /// Waits until all events up to a position are in the rows.
+    ///
+    /// To read one's own writes.
     ///
     /// # Errors
     ///
@@ -180,7 +198,9 @@ impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Projector<S, P> {
         Consumers::new(&self.runner.store).wait_until(self.runner.settings.consumer.name(), position, within).await
     }
 
-    /// Removes the projection: its views and tables, its checkpoint and parked events, and those of a rebuild.
+    /// Removes the projection: its views and tables, and its checkpoint.
+    ///
+    /// Its parked events too, and what there is of a rebuild.
     ///
     /// End its runners first: one that is still there begins anew.
     ///

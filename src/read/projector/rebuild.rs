@@ -17,7 +17,9 @@ use crate::{
 const ROUNDS: u32 = 5;
 
 impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Projector<S, P> {
-    /// Builds the projection anew, **without downtime**, and returns when the new build is shown.
+    /// Builds the projection anew, **without downtime**.
+    ///
+    /// Returns when the new build is shown.
     ///
     /// The new build has tables of its own. While it catches up, readers see the old one, and its runner goes on; when both
     /// stand at the same event, the views are swapped in one transaction with the checkpoint. Then the old tables are

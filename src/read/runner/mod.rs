@@ -163,11 +163,8 @@ impl<S: CheckpointStore + Clone + 'static> Runner<S> {
         let held = Held::keep(&self.store, self.lease(&checkpoint));
         let mut turn = Turn::new(self, &held, &checkpoint, stop);
         let ended = turn.work(&checkpoint, target, handle).await;
-        if let Err(error) = &ended
-            && !error.is_retryable()
-            && !error.is_outcome_unknown()
-        {
-            // For whoever looks later. That it cannot be noted changes nothing: the error is returned.
+        if let Err(error) = &ended {
+            // For whoever looks later. That it cannot be noted changes nothing.
             drop(self.store.note_failure(&held.lease, &with_sources(error)).await);
         }
         if !matches!(ended, Ok(Ended::Lost)) {

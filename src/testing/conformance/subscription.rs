@@ -30,18 +30,16 @@ pub async fn store_065_what_was_and_what_comes_is_told_once_and_in_order(factory
         return;
     };
     let ids: Vec<_> = (0..7).map(|_| Uuid::now_v7()).collect();
-    for number in 0..1_500_u64 {
-        // In appends of many, so that there is more than a page.
-        if number % 50 == 0 {
-            write_numbers(&store, ids[number as usize % 7], number..number + 50).await;
-        }
+    // In appends of many, so that there is more than a page.
+    for (first, id) in (0..1_500).step_by(50).zip(ids.iter().cycle()) {
+        write_numbers(&store, *id, first..first + 50).await;
     }
     let mut running = Running::start(named(&store, "following"));
     let writer = tokio::spawn({
         let (store, ids) = (Arc::clone(&store), ids.clone());
         async move {
-            for number in 1_500..1_900_u64 {
-                write_numbers(&store, ids[number as usize % 7], [number]).await;
+            for (number, id) in (1_500..1_900).zip(ids.iter().cycle()) {
+                write_numbers(&store, *id, [number]).await;
             }
         }
     });

@@ -33,9 +33,7 @@ where
         // As if what was handled had been lost by a fail-over, and something else stood there now, or nothing.
         place.execute(&format!("UPDATE annals_checkpoints SET {change}")).await.unwrap();
         place.write(notebook, &[4]).await;
-        for diverged in
-            [projector.catch_up().await, subscription.run(std::future::pending(), ready).await]
-        {
+        for diverged in [projector.catch_up().await, subscription.run(std::future::pending(), ready).await] {
             assert!(matches!(diverged, Err(Error::CheckpointDiverged { .. })), "{change}: {diverged:?}");
         }
         let failure = projector.progress().await.unwrap().unwrap().failure.expect("it is kept why");
