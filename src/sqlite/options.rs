@@ -34,7 +34,7 @@ pub struct SqliteOptions {
     pub(super) synchronous: Synchronous,
     pub(super) busy_timeout: Duration,
     pub(super) limits: Limits,
-    pub(super) polling: Polling,
+    polling: Option<Polling>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) pragmas: Vec<(String, String)>,
 }
@@ -61,7 +61,7 @@ impl Default for SqliteOptions {
             synchronous: Synchronous::Full,
             busy_timeout: Duration::from_secs(5),
             limits: Limits::default(),
-            polling: Polling::default(),
+            polling: None,
             clock: Arc::new(SystemClock),
             pragmas: Vec::new(),
         }
@@ -106,11 +106,22 @@ impl SqliteOptions {
 
     /// Sets how often to look for events of other processes.
     ///
-    /// While somebody waits for them. See [`Polling`] for the default.
+    /// While somebody waits for them. Default: every 100 milliseconds, also while nothing happens; in memory every minute,
+    /// since there no other process can write.
     #[must_use]
     pub const fn polling(mut self, polling: Polling) -> Self {
-        self.polling = polling;
+        self.polling = Some(polling);
         self
+    }
+
+    /// How often to look where nothing was set.
+    pub(super) fn polling_at(&self, place: Place) -> Polling {
+        self.polling.unwrap_or(match place {
+            // Another process tells nobody. One look is a few microseconds.
+            Place::File | Place::FileToRead => Polling::steady(Duration::from_millis(100)),
+            // All commits are the store's own, and wake whoever waits. The look is for one that reported an error and is there.
+            Place::Memory => Polling::steady(Duration::from_secs(60)),
+        })
     }
 
     /// Sets the clock that `recorded_at` is taken from. Default: the machine's.
@@ -269,4 +280,25 @@ pub(super) async fn connect(
         .when(super::classify::is_busy)
         .await
         .map_err(classify)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Place, SqliteOptions};
+    use crate::store::Polling;
+
+    #[test]
+    fn a_file_is_looked_at_steadily_and_memory_hardly_ever() {
+        let default = SqliteOptions::default();
+        for place in [Place::File, Place::FileToRead] {
+            assert_eq!(default.polling_at(place), Polling::steady(Duration::from_millis(100)));
+        }
+        assert!(default.polling_at(Place::Memory).every >= Duration::from_secs(60));
+        let set = Polling::steady(Duration::from_millis(5));
+        for place in [Place::File, Place::FileToRead, Place::Memory] {
+            assert_eq!(SqliteOptions::default().polling(set).polling_at(place), set);
+        }
+    }
 }

@@ -99,7 +99,8 @@ impl SqliteStore {
                 SqliteBackend::new(writer, readers, &options)
             }
         };
-        Ok(Self { front: Arc::new(Front::new(backend, options.limits).polling(options.polling)) })
+        let front = Front::new(backend, options.limits).polling(options.polling_at(place));
+        Ok(Self { front: Arc::new(front) })
     }
 
     /// Closes all connections, after what is under way has ended.

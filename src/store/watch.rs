@@ -26,7 +26,9 @@ pub struct Polling {
     pub every: Duration,
     /// What the pause grows to, by doubling, while nothing happens.
     ///
-    /// Default: 1 second; at least `every`.
+    /// At least `every`. Default on PostgreSQL: 1 second, since the database tells of commits as well. Default on SQLite:
+    /// `every`, since nobody tells of what another process has written to the file; 1 minute in memory, where there is no
+    /// other process.
     pub idle: Duration,
 }
 
@@ -37,6 +39,12 @@ impl Default for Polling {
 }
 
 impl Polling {
+    /// Looks at equal intervals, whether anything happens or not.
+    #[must_use]
+    pub const fn steady(interval: Duration) -> Self {
+        Self { every: interval, idle: interval }
+    }
+
     /// No pause is shorter: looking without one would keep the database busy.
     const SHORTEST: Duration = Duration::from_millis(1);
 
@@ -246,5 +254,27 @@ impl<B: Backend + 'static> Drop for Watcher<B> {
             std::mem::take(&mut state.waiting)
         };
         drop(waiting);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::Polling;
+
+    /// The pauses from the first on, in milliseconds, while nothing happens.
+    fn pauses(polling: Polling) -> Vec<u128> {
+        let pauses = std::iter::successors(Some(polling.first()), |pause| Some(polling.longer(*pause)));
+        pauses.take(6).map(|pause| pause.as_millis()).collect()
+    }
+
+    #[test]
+    fn pauses_grow_while_nothing_happens_and_steady_ones_do_not() {
+        assert_eq!(pauses(Polling::default()), [100, 200, 400, 800, 1_000, 1_000]);
+        assert_eq!(pauses(Polling::steady(Duration::from_millis(100))), [100; 6]);
+        assert_eq!(pauses(Polling::steady(Duration::ZERO)), [1; 6]);
+        let crossed = Polling { every: Duration::from_millis(7), idle: Duration::from_millis(3) };
+        assert_eq!(pauses(crossed), [7; 6]);
     }
 }
