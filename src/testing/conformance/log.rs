@@ -9,10 +9,11 @@ use uuid::Uuid;
 
 use super::{
     fixture::{Factory, fresh},
-    sample::{assert_rising, at_once, log, note, noted, number, numbers, write},
+    sample::{NOTEBOOK, assert_rising, at_once, log, note, noted, number, numbers, write},
 };
 use crate::store::{
-    Append, EventStore, EventStoreExt as _, ExpectedVersion, LogQuery, Position, RecordedEvent, Selection,
+    Append, Cursor, Error, EventMark, EventStore, EventStoreExt as _, ExpectedVersion, LogQuery, Position,
+    RecordedEvent, Selection,
 };
 
 /// Reads by pages of this many events, each after the position that the one before told.
@@ -133,6 +134,98 @@ pub async fn store_p6_a_read_goes_on_where_the_last_one_ended(factory: &dyn Fact
     write(&*store, Append::new("ledger", Uuid::now_v7()).events(noted([1_000]))).await;
     let later = store.collect_log(&query.after(read.position)).await.unwrap();
     assert_eq!(numbers(&later), [1_000]);
+}
+
+/// A cursor of another log is told apart from one of this log.
+///
+/// Whether another event stands in its place or none, and whatever is selected: nothing is shown.
+pub async fn store_p6_a_cursor_of_another_log_has_diverged(factory: &dyn Factory) {
+    let fixture = fresh(factory).await;
+    let store = fixture.store();
+    for number in 0..6 {
+        write(&*store, note(Uuid::now_v7(), [number, 10 + number])).await;
+    }
+    let events = log(&*store).await;
+    let selections = [
+        Selection::all(),
+        Selection::all().aggregate_types([NOTEBOOK]),
+        Selection::all().aggregate_types(["unknown"]),
+        Selection::all().event_types(["noted"]),
+    ];
+    for selection in &selections {
+        for (at, event) in events.iter().enumerate() {
+            let cursor = Cursor::from(event);
+            let query = LogQuery::all().select(selection.clone()).after_cursor(cursor);
+            let own = store.collect_log(&query).await.expect("a cursor of this log is known");
+            let is_chosen = selection.aggregate_types.as_ref().is_none_or(|types| types[0] == NOTEBOOK);
+            assert!(own == if is_chosen { &events[at + 1..] } else { &[] }, "the rest after {cursor}, {selection:?}");
+            for strange in of_another_log(cursor) {
+                let read = store
+                    .read_log(&LogQuery::all().select(selection.clone()).after_cursor(strange), &mut |_| {
+                        panic!("nothing is shown after {strange:?}")
+                    })
+                    .await;
+                match read {
+                    Err(Error::CheckpointDiverged { position, .. }) => assert_eq!(position, strange.position),
+                    other => panic!("{strange:?} by {selection:?} has diverged, and gave {other:?}"),
+                }
+            }
+        }
+    }
+    // A position alone says nothing of the event there: no log is told from another by it.
+    let beyond = LogQuery::all().after(Position::new(store.head().await.unwrap().get() + 1_000));
+    assert_eq!(store.collect_log(&beyond).await.unwrap(), []);
+}
+
+/// Cursors that look like one of this log, and are of another.
+fn of_another_log(cursor: Cursor) -> [Cursor; 6] {
+    let event = cursor.event.expect("the cursor of an event names it");
+    let at = |event| Cursor { position: cursor.position, event: Some(event) };
+    let beyond = |positions| Position::new(cursor.position.get() + positions);
+    [
+        // Set back, and written anew by others; by the same command a moment later; at another place of its aggregate.
+        at(EventMark { aggregate_id: Uuid::now_v7(), ..event }),
+        at(EventMark { command_id: Uuid::now_v7(), ..event }),
+        at(EventMark { recorded_at: event.recorded_at + chrono::TimeDelta::microseconds(1), ..event }),
+        at(EventMark { sequence: event.sequence + 1, ..event }),
+        // Set back, and not as far yet as it was.
+        Cursor { position: beyond(1_000), event: Some(event) },
+        // The same event, one place on: a retry has brought it there in another log.
+        Cursor { position: beyond(1), event: Some(event) },
+    ]
+}
+
+/// A read that has come further stands at an event, chosen or not.
+///
+/// So its cursor is known again later.
+pub async fn store_p6_a_read_ends_at_an_event_chosen_or_not(factory: &dyn Factory) {
+    let fixture = fresh(factory).await;
+    let store = fixture.store();
+    let ledger = Selection::all().aggregate_types(["ledger"]);
+    let start = LogQuery::all().select(ledger.clone());
+    let read = store.read_log(&start, &mut |_| panic!("the log is empty")).await.unwrap();
+    assert_eq!(read.cursor(&start), Cursor::START, "in an empty log no read comes further");
+    write(&*store, Append::new("ledger", Uuid::now_v7()).events(noted([1]))).await;
+    write(&*store, note(Uuid::now_v7(), [2, 3])).await;
+    let events = log(&*store).await;
+    let (chosen, last) = (Cursor::from(&events[0]), Cursor::from(&events[2]));
+    let visit = &mut |_: crate::store::EventRef<'_>| Ok(());
+    // The last events are left out.
+    assert_eq!(store.read_log(&start, visit).await.unwrap().cursor(&start), last);
+    let full = start.clone().limit(1);
+    assert_eq!(store.read_log(&full, visit).await.unwrap().cursor(&full), chosen, "a full page ends at its last event");
+    let after = start.clone().after_cursor(chosen);
+    assert_eq!(store.read_log(&after, visit).await.unwrap().cursor(&after), last, "and so where none is chosen");
+    // No further: the query's own cursor, event and all.
+    for query in
+        [start.clone().after_cursor(last), LogQuery::all().after_cursor(last), start.after_cursor(last).limit(0)]
+    {
+        let read = store.read_log(&query, visit).await.unwrap();
+        assert_eq!((read.cursor(&query), read.position), (last, last.position));
+    }
+    write(&*store, Append::new("ledger", Uuid::now_v7()).events(noted([4]))).await;
+    let next = LogQuery::all().select(ledger).after_cursor(last);
+    assert_eq!(numbers(&store.collect_log(&next).await.unwrap()), [4]);
 }
 
 /// A reader that follows the log while many write sees every event once and in order.

@@ -184,6 +184,8 @@ tests_of! {
     store_p6_the_log_shows_every_event_in_one_order
     store_p6_a_selection_chooses_by_aggregate_type_and_event_type
     store_p6_a_read_goes_on_where_the_last_one_ended
+    store_p6_a_cursor_of_another_log_has_diverged
+    store_p6_a_read_ends_at_an_event_chosen_or_not
     store_p6_a_reader_among_writers_misses_nothing
     store_p6_a_waiter_is_woken_by_an_append
     store_p6_who_waits_for_what_is_there_does_not_wait
