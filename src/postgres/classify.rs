@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use futures_util::{FutureExt as _, TryStream, TryStreamExt as _};
+
 use crate::store::{Error, Fault};
 
 /// What an SQLSTATE says of the statement that met it.
@@ -92,6 +94,18 @@ pub(super) async fn reply<T>(statement: impl Future<Output = Result<T, sqlx::Err
     match tokio::time::timeout(REPLY_WITHIN, statement).await {
         Ok(reply) => reply.map_err(classify),
         Err(late) => Err(Error::unavailable(late)),
+    }
+}
+
+/// Waits for the next row of a statement that writes nothing, and classifies an error.
+///
+/// Most rows came together with the one before, and are here: for those no clock is asked.
+pub(super) async fn next_row<T>(
+    rows: &mut (impl TryStream<Ok = T, Error = sqlx::Error> + Unpin),
+) -> Result<Option<T>, Error> {
+    match rows.try_next().now_or_never() {
+        Some(here) => here.map_err(classify),
+        None => reply(rows.try_next()).await,
     }
 }
 

@@ -2,14 +2,15 @@
 
 use std::{fmt, time::Instant};
 
-use futures_util::TryStreamExt as _;
 use sqlx::{Connection as _, PgConnection, Postgres, Transaction, postgres::PgArguments};
 
 use super::{
-    classify::reply,
+    classify::{next_row, reply},
     row::{self, column, named},
     stall::{Seen, Stall},
-    statement::{COUNT_AFTER, READ_HEAD, READ_HOLDER, READ_HORIZON, READ_LAST_POSITION, READ_LOG, READ_MARK},
+    statement::{
+        COUNT_AFTER, READ_HEAD, READ_HOLDER, READ_HORIZON, READ_LAST_POSITION, READ_LOG, READ_LOG_SELECTED, READ_MARK,
+    },
 };
 use crate::store::{
     Cursor, Error, EventMark, EventRef, Fault, LogQuery, LogRead, Position, Selection, Trail, Visit, from_column,
@@ -18,6 +19,17 @@ use crate::store::{
 
 /// The most rows that are read in the hope that they have no holes, before the horizon is asked for.
 const DENSE_EVENTS: u64 = 64;
+
+/// The most events that one statement reads.
+///
+/// Of a read that is broken off the rest of its statement has to be read clear; and while it runs, its snapshot keeps the
+/// server from tidying up after others. Neither grows with the log.
+const PAGE_EVENTS: u64 = 16_384;
+
+/// The most positions that one statement looks through for what was selected.
+///
+/// A row is waited for only so long, however few there are.
+const PAGE_POSITIONS: u64 = 1 << 20;
 
 /// What the statements that belong together with a horizon begin with behind a pooler.
 ///
@@ -317,9 +329,9 @@ impl Walk<'_> {
 
     /// Visits rows for as long as their positions run on from the cursor.
     async fn dense(&mut self, connection: &mut PgConnection, query: &LogQuery, most: u64) -> Result<End, Error> {
-        let mut rows = statement(query, i64::MAX, Some(most)).fetch(connection);
+        let mut rows = whole(query.after, Position::new(u64::MAX), most).fetch(connection);
         let mut read = 0;
-        while let Some(row) = reply(rows.try_next()).await? {
+        while let Some(row) = next_row(&mut rows).await? {
             let event = row::event(&row)?;
             if event.position.get() != self.last.position.get() + 1 {
                 return Ok(End::AtHole);
@@ -331,7 +343,7 @@ impl Walk<'_> {
         Ok(if read < most { End::OfLog } else { End::AtLimit })
     }
 
-    /// Visits rows from the cursor up to the horizon, with one streaming query, and returns how many.
+    /// Visits rows from the cursor up to the horizon, page by page, and returns how many.
     async fn up_to(
         &mut self,
         connection: &mut PgConnection,
@@ -340,27 +352,75 @@ impl Walk<'_> {
         limit: Option<u64>,
     ) -> Result<u64, Error> {
         let before = self.visited;
-        let from_here = LogQuery { after: self.last.position, ..query.clone() };
-        let mut rows = statement(&from_here, to_column(horizon.get()), limit).fetch(connection);
-        while let Some(row) = reply(rows.try_next()).await? {
+        // Up to here everything was looked at.
+        let mut after = self.last.position;
+        while after < horizon {
+            let left = limit.map_or(u64::MAX, |limit| limit - (self.visited - before).min(limit));
+            let most = left.min(PAGE_EVENTS);
+            if most == 0 {
+                break;
+            }
+            let to = page_end(query, after).min(horizon);
+            let read = self.page(connection, query, (after, to), most).await?;
+            after = match read {
+                // A sequence that was set forward leaves more of nothing behind than can be looked through.
+                0 if to < horizon => next_after(connection, to, horizon).await?,
+                read if read < most => to,
+                _ => self.last.position,
+            };
+        }
+        Ok(self.visited - before)
+    }
+
+    /// Visits so many rows between two positions at the most, as they come, and returns how many there were.
+    async fn page(
+        &mut self,
+        connection: &mut PgConnection,
+        query: &LogQuery,
+        (after, to): (Position, Position),
+        most: u64,
+    ) -> Result<u64, Error> {
+        let statement = if is_whole(query) { whole(after, to, most) } else { selected(query, (after, to), most) };
+        let (mut rows, mut read) = (statement.fetch(connection), 0);
+        while let Some(row) = next_row(&mut rows).await? {
             let event = row::event(&row)?;
             // With some types left out an aggregate's events no longer run on.
             if query.selection.event_types.is_none() {
                 self.trail.follow_interleaved(&event)?;
             }
             self.step(event)?;
+            read += 1;
         }
-        Ok(self.visited - before)
+        Ok(read)
     }
+}
+
+/// How far one statement looks.
+fn page_end(query: &LogQuery, after: Position) -> Position {
+    let positions = if is_whole(query) { u64::MAX } else { PAGE_POSITIONS };
+    Position::new(after.get().saturating_add(positions))
+}
+
+/// The place right before the first event after a position; the end, where none is before it.
+async fn next_after(connection: &mut PgConnection, after: Position, end: Position) -> Result<Position, Error> {
+    let row = reply(whole(after, end, 1).fetch_optional(connection)).await?;
+    let Some(row) = row else {
+        return Ok(end);
+    };
+    Ok(Position::new(row::event(&row)?.position.get() - 1))
 }
 
 type Statement<'q> = sqlx::query::Query<'q, Postgres, PgArguments>;
 
-fn statement(query: &LogQuery, up_to: i64, limit: Option<u64>) -> Statement<'_> {
-    sqlx::query(READ_LOG)
-        .bind(to_column(query.after.get()))
-        .bind(up_to)
+fn whole<'q>(after: Position, to: Position, most: u64) -> Statement<'q> {
+    sqlx::query(READ_LOG).bind(to_column(after.get())).bind(to_column(to.get())).bind(to_column(most))
+}
+
+fn selected(query: &LogQuery, (after, to): (Position, Position), most: u64) -> Statement<'_> {
+    sqlx::query(READ_LOG_SELECTED)
+        .bind(to_column(after.get()))
+        .bind(to_column(to.get()))
+        .bind(to_column(most))
         .bind(query.selection.aggregate_types.as_deref())
         .bind(query.selection.event_types.as_deref())
-        .bind(limit.map(to_column))
 }

@@ -1,12 +1,11 @@
 //! Streams and receipts, read row by row.
 
 use chrono::{DateTime, Utc};
-use futures_util::TryStreamExt as _;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{
-    classify::reply,
+    classify::{next_row, reply},
     row::{self, column},
     statement::{READ_RECEIPT, READ_STREAM, READ_STREAM_BACKWARD, READ_VERSION, READ_VERSION_UNTIL},
 };
@@ -56,7 +55,7 @@ async fn stream_rows(
         .fetch(connection);
     let unbroken = query.direction == Direction::Forward && query.event_types.is_none();
     let (mut trail, mut greatest, mut visited) = (Trail::from_sequence(query.from), 0, 0);
-    while let Some(row) = reply(rows.try_next()).await? {
+    while let Some(row) = next_row(&mut rows).await? {
         let event = row::event(&row)?;
         if unbroken {
             trail.follow(&event)?;

@@ -17,7 +17,7 @@ pub(super) type Broken = &'static str;
 /// Straight from the bytes the server sent, in its binary format.
 pub(super) fn event(row: &PgRow) -> Result<EventRef<'_>, Error> {
     try_event(row).map_err(|broken| {
-        let name = match (uuid(row, 0), number::<8, u64>(row, 1)) {
+        let name = match (uuid(row, 0), int8::<u64>(row, 1)) {
             (Ok(aggregate_id), Ok(sequence)) => format!("event {sequence} of aggregate {aggregate_id}"),
             _ => "an event".to_owned(),
         };
@@ -29,12 +29,12 @@ pub(super) fn event(row: &PgRow) -> Result<EventRef<'_>, Error> {
 pub(super) fn try_event(row: &PgRow) -> Result<EventRef<'_>, Broken> {
     Ok(EventRef {
         aggregate_id: uuid(row, 0)?,
-        sequence: number::<8, _>(row, 1)?,
-        position: Position::new(number::<8, _>(row, 2)?),
+        sequence: int8(row, 1)?,
+        position: Position::new(int8(row, 2)?),
         command_id: uuid(row, 3)?,
-        checksum: number::<8, i64>(row, 4)?.cast_unsigned(),
-        recorded_at: from_micros(number::<8, _>(row, 5)?).ok_or("its time is out of range")?,
-        schema_version: number::<4, _>(row, 6)?,
+        checksum: int8::<i64>(row, 4)?.cast_unsigned(),
+        recorded_at: from_micros(int8(row, 5)?).ok_or("its time is out of range")?,
+        schema_version: int4(row, 6)?,
         aggregate_type: text(row, 7)?,
         event_type: text(row, 8)?,
         payload: text(row, 9)?,
@@ -56,12 +56,14 @@ fn text(row: &PgRow, index: usize) -> Result<&str, Broken> {
     str::from_utf8(bytes(row, index)?).map_err(|_| "a text is not UTF-8")
 }
 
-/// A whole number of so many bytes, the highest first.
-fn number<const BYTES: usize, T: TryFrom<i64>>(row: &PgRow, index: usize) -> Result<T, Broken> {
-    let bytes: [u8; BYTES] = bytes(row, index)?.try_into().map_err(|_| "a number has another size")?;
-    let sign = if bytes[0] & 0x80 == 0 { 0 } else { -1_i64 };
-    let number = bytes.iter().fold(sign, |number, byte| number << 8 | i64::from(*byte));
-    T::try_from(number).map_err(|_| "a number is out of range")
+fn int8<T: TryFrom<i64>>(row: &PgRow, index: usize) -> Result<T, Broken> {
+    let bytes = bytes(row, index)?.try_into().map_err(|_| "a number has another size")?;
+    T::try_from(i64::from_be_bytes(bytes)).map_err(|_| "a number is out of range")
+}
+
+fn int4<T: TryFrom<i32>>(row: &PgRow, index: usize) -> Result<T, Broken> {
+    let bytes = bytes(row, index)?.try_into().map_err(|_| "a number has another size")?;
+    T::try_from(i32::from_be_bytes(bytes)).map_err(|_| "a number is out of range")
 }
 
 /// Microseconds from 1970 to 2000, where PostgreSQL's time begins.

@@ -39,6 +39,7 @@ pub(super) const READ_HOLDER: &str = include_str!("sql/read_holder.sql");
 pub(super) const READ_HORIZON: &str = include_str!("sql/read_horizon.sql");
 pub(super) const READ_LAST_POSITION: &str = include_str!("sql/read_last_position.sql");
 pub(super) const READ_LOG: &str = include_str!("sql/read_log.sql");
+pub(super) const READ_LOG_SELECTED: &str = include_str!("sql/read_log_selected.sql");
 pub(super) const READ_MARK: &str = include_str!("sql/read_mark.sql");
 pub(super) const READ_PARKED_AGGREGATE: &str = include_str!("sql/read_parked_aggregate.sql");
 pub(super) const READ_PARKED_EVENTS: &str = include_str!("sql/read_parked_events.sql");
@@ -60,7 +61,7 @@ pub(super) const SWAP_BUILD: &str = include_str!("sql/swap_build.sql");
 pub(super) const UNPARK_EVENT: &str = include_str!("sql/unpark_event.sql");
 
 /// Every statement by its file's name.
-pub(super) const ALL: [(&str, &str); 58] = [
+pub(super) const ALL: [(&str, &str); 59] = [
     ("advance_checkpoint", ADVANCE_CHECKPOINT),
     ("append_batch", APPEND_BATCH),
     ("append_event", APPEND_EVENT),
@@ -100,6 +101,7 @@ pub(super) const ALL: [(&str, &str); 58] = [
     ("read_horizon", READ_HORIZON),
     ("read_last_position", READ_LAST_POSITION),
     ("read_log", READ_LOG),
+    ("read_log_selected", READ_LOG_SELECTED),
     ("read_mark", READ_MARK),
     ("read_parked_aggregate", READ_PARKED_AGGREGATE),
     ("read_parked_events", READ_PARKED_EVENTS),

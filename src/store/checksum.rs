@@ -1,9 +1,12 @@
 //! A checksum per event: what a database's own check does not see, a flipped bit in a payload, this does.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, Hasher, RandomState},
+};
 
 use uuid::Uuid;
-use xxhash_rust::xxh3::{Xxh3, xxh3_64};
+use xxhash_rust::xxh3::{Xxh3, xxh3_64, xxh3_64_with_seed};
 
 use super::{AggregateName, Error, EventRef};
 
@@ -22,6 +25,18 @@ pub fn event_checksum(
     payload: &str,
     metadata: &str,
 ) -> u64 {
+    let mut buffer = [0; IN_ONE_PIECE_BYTES];
+    let in_one_piece = with_number(&mut buffer, aggregate_id.into_bytes())
+        .and_then(|rest| with_number(rest, index.to_le_bytes()))
+        .and_then(|rest| with_text(rest, event_type))
+        .and_then(|rest| with_number(rest, schema_version.to_le_bytes()))
+        .and_then(|rest| with_number(rest, command_id.into_bytes()))
+        .and_then(|rest| with_text(rest, payload))
+        .and_then(|rest| with_text(rest, metadata))
+        .map(|rest| rest.len());
+    if let Some(left) = in_one_piece {
+        return xxh3_64(&buffer[..IN_ONE_PIECE_BYTES - left]);
+    }
     let parts: [&[u8]; 7] = [
         aggregate_id.as_bytes(),
         &index.to_le_bytes(),
@@ -31,25 +46,33 @@ pub fn event_checksum(
         payload.as_bytes(),
         metadata.as_bytes(),
     ];
-    let lengths = parts.map(|part| (part.len() as u64).to_le_bytes());
-    let pieces = || lengths.iter().zip(parts).flat_map(|(length, part)| [length.as_slice(), part]);
-    // In one piece an event is summed up in a third of the time, if it is short.
-    let mut buffer = [0; IN_ONE_PIECE_BYTES];
-    if let Some(whole) = buffer.get_mut(..pieces().map(<[u8]>::len).sum()) {
-        let mut rest = &mut *whole;
-        for piece in pieces() {
-            let (start, end) = rest.split_at_mut(piece.len());
-            start.copy_from_slice(piece);
-            rest = end;
-        }
-        return xxh3_64(whole);
-    }
     let mut sum = Xxh3::new();
-    pieces().for_each(|piece| sum.update(piece));
+    for part in parts {
+        sum.update(&(part.len() as u64).to_le_bytes());
+        sum.update(part);
+    }
     sum.digest()
 }
 
-/// Up to this many bytes, lengths included, an event is copied together to be summed up.
+/// Writes a part of known size, its length before it, and gives what is left; `None` where there is no room.
+fn with_number<const BYTES: usize>(room: &mut [u8], part: [u8; BYTES]) -> Option<&mut [u8]> {
+    let (length, room) = room.split_first_chunk_mut()?;
+    *length = (BYTES as u64).to_le_bytes();
+    let (place, room) = room.split_first_chunk_mut()?;
+    *place = part;
+    Some(room)
+}
+
+/// The same for a text.
+fn with_text<'b>(room: &'b mut [u8], part: &str) -> Option<&'b mut [u8]> {
+    let (length, room) = room.split_first_chunk_mut()?;
+    *length = (part.len() as u64).to_le_bytes();
+    let (place, room) = room.split_at_mut_checked(part.len())?;
+    place.copy_from_slice(part.as_bytes());
+    Some(room)
+}
+
+/// Up to this many bytes, lengths included, an event is copied together to be summed up: it takes a third of the time.
 const IN_ONE_PIECE_BYTES: usize = 512;
 
 /// Follows events and makes sure that none is missing and none is damaged.
@@ -62,7 +85,7 @@ pub struct Trail {
     next: Option<u64>,
     last: Option<Step>,
     /// The last steps of aggregates, where their events stand between one another's.
-    recent: HashMap<Uuid, Step>,
+    recent: HashMap<u128, Step, SeededIds>,
 }
 
 /// The most aggregates a trail keeps in mind.
@@ -146,7 +169,9 @@ impl Trail {
     ///
     /// As for [`follow`](Self::follow).
     pub fn follow_interleaved(&mut self, event: &EventRef<'_>) -> Result<(), Error> {
-        let index = match self.recent.get(&event.aggregate_id) {
+        let id = event.aggregate_id.as_u128();
+        let known = self.recent.get_mut(&id);
+        let index = match &known {
             Some(last) if last.sequence + 1 != event.sequence => {
                 return Err(missing(last.sequence + 1, event.aggregate_id));
             }
@@ -154,12 +179,49 @@ impl Trail {
             Some(_) => Some(0),
             None => (event.sequence == 1).then_some(0),
         };
-        let index = index.map(|index| check(event, index)).transpose()?;
-        if self.recent.len() >= RECENT_AGGREGATES {
-            self.recent.clear();
+        let step = Step::of(event, index.map(|index| check(event, index)).transpose()?);
+        match known {
+            Some(last) => *last = step,
+            None => {
+                if self.recent.len() >= RECENT_AGGREGATES {
+                    self.recent.clear();
+                }
+                self.recent.insert(id, step);
+            }
         }
-        self.recent.insert(event.aggregate_id, Step::of(event, index));
         Ok(())
+    }
+}
+
+/// Hashes ids in a fifth of the time of the standard hash, which a log pays for with every event.
+///
+/// With a seed that nobody outside knows: ids may be chosen by strangers.
+#[derive(Debug, Clone)]
+struct SeededIds(u64);
+
+impl Default for SeededIds {
+    fn default() -> Self {
+        Self(RandomState::new().hash_one(()))
+    }
+}
+
+impl BuildHasher for SeededIds {
+    type Hasher = IdHasher;
+
+    fn build_hasher(&self) -> IdHasher {
+        IdHasher(self.0)
+    }
+}
+
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = xxh3_64_with_seed(bytes, self.0);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 

@@ -2,4 +2,5 @@
 
 mod faults;
 mod horizon;
+mod pages;
 mod server;

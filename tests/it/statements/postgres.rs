@@ -123,8 +123,16 @@ async fn no_statement_walks_through_a_table_or_joins_each_row_with_each() {
 }
 
 fn found_in(name: &str, plan: &Value) -> Vec<String> {
-    let by_position =
-        ["read_log", "read_head", "read_mark", "check_positions", "audit_places", "audit_checkpoints", "count_after"];
+    let by_position = [
+        "read_log",
+        "read_log_selected",
+        "read_head",
+        "read_mark",
+        "check_positions",
+        "audit_places",
+        "audit_checkpoints",
+        "count_after",
+    ];
     let key = match name {
         _ if by_position.contains(&name) => "position",
         _ if name.contains("parked_events") => "name",

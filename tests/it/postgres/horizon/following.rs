@@ -133,8 +133,7 @@ pub fn statement(name: &str) -> &'static str {
 pub async fn rows(connection: &mut PgConnection, after: i64, up_to: i64) -> Vec<i64> {
     // Safe: a constant around the text of a file of the crate.
     let sql = AssertSqlSafe(format!("SELECT position FROM ({}) AS page", statement("read_log")));
-    let nothing = None::<Vec<String>>;
-    let query = sqlx::query(sql).bind(after).bind(up_to).bind(&nothing).bind(&nothing).bind(Some(500_i64));
+    let query = sqlx::query(sql).bind(after).bind(up_to).bind(500_i64);
     query.fetch_all(connection).await.unwrap().iter().map(|row| row.get(0)).collect()
 }
 
