@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 
-use crate::{place::Engine, work::Work};
+use crate::{log, place::Engine, work::Work};
 
 /// Runs the same work on annals, on hand-written SQL and on bare INSERTs, and prints one table.
 ///
@@ -31,7 +31,7 @@ pub(crate) struct Args {
     pub(crate) database_url: Option<String>,
 
     /// What is done.
-    #[arg(long, value_delimiter = ',', default_values_t = [Kind::Lifecycle, Kind::Contended, Kind::Load])]
+    #[arg(long, value_delimiter = ',', default_values_t = [Kind::Lifecycle, Kind::Contended, Kind::Load, Kind::Log])]
     work: Vec<Kind>,
 
     /// How many commands a contender runs; loads follow from it.
@@ -50,9 +50,17 @@ pub(crate) struct Args {
     #[arg(long)]
     dir: Option<PathBuf>,
 
+    /// How many events a log has that is read; several: it grows from one to the next.
+    #[arg(long, value_delimiter = ',', default_values_t = [100_000], value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    events: Vec<u64>,
+
     /// A single measurement, as JSON: how the command calls itself.
     #[arg(long, hide = true)]
     pub(crate) cell: Option<String>,
+
+    /// The same, where a log is read.
+    #[arg(long, hide = true)]
+    pub(crate) log_step: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -63,6 +71,8 @@ enum Kind {
     Contended,
     /// Orders with long histories.
     Load,
+    /// A log, from its beginning to its end.
+    Log,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -78,8 +88,19 @@ impl Args {
             Kind::Lifecycle => self.tasks.iter().map(|tasks| Work::Lifecycle { tasks: *tasks }).collect(),
             Kind::Contended => vec![Work::Contended],
             Kind::Load => [1_000, 10_000].map(|events| Work::Load { events }).into(),
+            // Measured in another way.
+            Kind::Log => Vec::new(),
         };
         self.work.iter().flat_map(of_kind).collect()
+    }
+
+    /// The lengths of the log to read, in orders; none where no log is to be read.
+    pub(crate) fn log_orders(&self) -> Vec<u64> {
+        let mut orders: Vec<_> = self.events.iter().map(|events| log::orders_of(*events)).collect();
+        orders.retain(|_| self.work.contains(&Kind::Log));
+        orders.sort_unstable();
+        orders.dedup();
+        orders
     }
 
     /// The databases, in the order of the tables.

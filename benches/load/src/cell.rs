@@ -86,7 +86,7 @@ impl Cell {
     }
 }
 
-fn cpu_microseconds(usage: &Usage) -> i64 {
+pub(crate) fn cpu_microseconds(usage: &Usage) -> i64 {
     let (user, system) = (usage.user_time(), usage.system_time());
     (user.tv_sec() + system.tv_sec()) * 1_000_000 + user.tv_usec() + system.tv_usec()
 }

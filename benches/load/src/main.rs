@@ -20,6 +20,7 @@ mod args;
 mod cell;
 mod conditions;
 mod contender;
+mod log;
 mod order;
 mod place;
 #[path = "../../../tests/postgres_server/mod.rs"]
@@ -37,6 +38,11 @@ async fn main() -> Result<()> {
     if let Some(cell) = &args.cell {
         let cell: Cell = serde_json::from_str(cell).context("a cell is JSON")?;
         println!("{}", serde_json::to_string(&cell.measure().await?)?);
+        return Ok(());
+    }
+    if let Some(step) = &args.log_step {
+        let step: log::Step = serde_json::from_str(step).context("a step is JSON")?;
+        println!("{}", step.run().await?);
         return Ok(());
     }
     let report = run(&args).await?;
@@ -65,7 +71,11 @@ async fn run(args: &Args) -> Result<Report> {
         }
     }
     groups.iter_mut().for_each(Group::sum_up);
-    Ok(Report { conditions, rounds: args.rounds, commands: args.commands, groups })
+    let mut logs = Vec::new();
+    for engine in args.engines() {
+        logs.extend(log::measure(args, *engine, server.as_mut()).await?);
+    }
+    Ok(Report { conditions, rounds: args.rounds, commands: args.commands, groups, logs })
 }
 
 async fn measure(group: &mut Group, args: &Args, mut server: Option<&mut RunServer>) -> Result<()> {

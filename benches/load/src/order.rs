@@ -183,6 +183,13 @@ impl OrderEvent {
         std::iter::once(Self::Placed(placed)).chain(lines).collect()
     }
 
+    /// An order of eight events, from placed to shipped.
+    pub(crate) fn life(number: u64) -> Vec<Self> {
+        let [placed, _, pay, ship] = OrderCommand::lifecycle(number);
+        let lines = (number..number + 5).map(|line| Self::LineAdded(LineAdded::numbered(line)));
+        std::iter::once(Self::of(&placed)).chain(lines).chain([Self::of(&pay), Self::of(&ship)]).collect()
+    }
+
     /// The type as it is stored, and the payload as JSON: for contenders that keep them in two columns.
     pub(crate) fn encode(&self) -> serde_json::Result<(&'static str, String)> {
         Ok(match self {
@@ -202,6 +209,30 @@ impl OrderEvent {
             "shipped" => Self::Shipped(serde_json::from_str(payload)?),
             other => return Err(serde::de::Error::custom(format!("{other:?} is no event of an order"))),
         })
+    }
+}
+
+/// What the events of many orders come to.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Turnover {
+    placed: u64,
+    quantity: u64,
+    ordered_cents: u64,
+    paid_cents: u64,
+    shipped: u64,
+}
+
+impl Turnover {
+    pub(crate) fn add(&mut self, event: &OrderEvent) {
+        match event {
+            OrderEvent::Placed(_) => self.placed += 1,
+            OrderEvent::LineAdded(line) => {
+                self.quantity += line.quantity;
+                self.ordered_cents += line.quantity * line.unit_price_cents;
+            }
+            OrderEvent::Paid(paid) => self.paid_cents += paid.amount_cents,
+            OrderEvent::Shipped(_) => self.shipped += 1,
+        }
     }
 }
 

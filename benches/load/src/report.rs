@@ -6,6 +6,7 @@ use crate::{
     cell::Measures,
     conditions::Conditions,
     contender::{self, BASELINE},
+    log::LogGroup,
     place::Engine,
     statistics::median,
     work::Work,
@@ -18,6 +19,7 @@ pub(crate) struct Report {
     pub(crate) rounds: u32,
     pub(crate) commands: u64,
     pub(crate) groups: Vec<Group>,
+    pub(crate) logs: Vec<LogGroup>,
 }
 
 /// One piece of work.

@@ -4,13 +4,17 @@ use std::fmt::{self, Write as _};
 
 use comfy_table::{CellAlignment, Table, presets};
 
-use crate::report::{Group, Medians, Report};
+use crate::{
+    log::{Lap, Laps, LogGroup, READERS, Reader},
+    report::{Group, Medians, Report},
+};
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.conditions)?;
         writeln!(f, "medians of {} rounds; ratios to the first row are taken within a round", self.rounds)?;
-        self.groups.iter().try_for_each(|group| group.fmt(f))
+        self.groups.iter().try_for_each(|group| group.fmt(f))?;
+        self.logs.iter().try_for_each(|log| log.fmt(f))
     }
 }
 
@@ -59,4 +63,34 @@ fn figures(contender: &str, medians: &Medians) -> [String; 10] {
         format!("{:.1}", measures.peak_mib),
         format!("{:.0}", measures.bytes_per_event),
     ]
+}
+
+impl fmt::Display for LogGroup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut table = Table::new();
+        let header = ["reader", "events/s", "ratio", "to all columns", "CPU µs/event", "CPU ratio", "peak MiB"];
+        table.load_style(presets::NOTHING).set_header(header);
+        for column in table.column_iter_mut().skip(1) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        let peaks = self.peaks_mib.map(|mib| format!("{mib:.1}"));
+        laps(&mut table, &self.race.whole, "", &peaks);
+        laps(&mut table, &self.race.selected, ", a selection", &["–", "–", "–"].map(str::to_owned));
+        write!(f, "\n{}: a log of {} events, read and folded\n{table}\n", self.engine, self.events)
+    }
+}
+
+fn laps(table: &mut Table, laps: &Laps, what: &str, peaks: &[String]) {
+    let (per_second, cpu): (fn(&Lap) -> f64, fn(&Lap) -> f64) = (|lap| lap.per_second, |lap| lap.cpu_us_per_event);
+    for (reader, peak) in READERS.into_iter().zip(peaks) {
+        table.add_row([
+            format!("{reader}{what}"),
+            format!("{:.0}", laps.median(reader, per_second)),
+            format!("{:.2}", laps.ratio(reader, Reader::ByHand, per_second)),
+            format!("{:.2}", laps.ratio(reader, Reader::ByHandAll, per_second)),
+            format!("{:.2}", laps.median(reader, cpu)),
+            format!("{:.2}", laps.ratio(reader, Reader::ByHand, cpu)),
+            peak.clone(),
+        ]);
+    }
 }

@@ -64,7 +64,7 @@ impl Contender for ByHand {
 }
 
 /// Connections with the settings that annals has.
-pub(super) async fn pool(file: &Path, connections: u32) -> Result<SqlitePool> {
+pub(crate) async fn pool(file: &Path, connections: u32) -> Result<SqlitePool> {
     let options = SqliteConnectOptions::new()
         .filename(file)
         .create_if_missing(true)

@@ -18,6 +18,8 @@ mod by_hand_on_annals;
 mod by_hand_on_postgres;
 mod raw;
 
+pub(crate) use by_hand::pool as sqlite_pool;
+
 /// The contender that all others are compared with.
 pub(crate) const BASELINE: &str = "by hand";
 

@@ -1,0 +1,57 @@
+//! A log of many orders, filled by annals itself.
+
+use std::ops::Range;
+
+use annals::{Append, ExpectedVersion, NewEvent, Upcasters};
+use anyhow::Result;
+use sqlx::{Connection as _, PgConnection};
+
+use super::order_log::{Lot, Store};
+use crate::{
+    order::{OrderEvent, order_id},
+    place::Place,
+};
+
+/// How many orders live side by side: their appends stand between one another's.
+const ORDERS_AT_ONCE: u64 = 512;
+
+/// An order is placed with four lines at once, and gets another; then it is paid, and then shipped.
+pub(super) const EVENTS_PER_ORDER: u64 = 8;
+
+/// Where an order's appends begin in its history.
+const APPENDS: [Range<usize>; 4] = [0..5, 5..6, 6..7, 7..8];
+
+/// So that a statement by hand is planned as well as it can be, and neither reader has to tidy up after the writer.
+const TIDY_UP: &str = "VACUUM (ANALYZE) annals_events";
+
+/// Writes the orders with these numbers.
+pub(super) async fn fill(place: &Place, orders: Range<u64>) -> Result<()> {
+    let store = Store::open(place).await?;
+    let mut from = orders.start;
+    while from < orders.end {
+        let to = orders.end.min(from + ORDERS_AT_ONCE);
+        let histories: Vec<_> = (from..to).map(|number| (number, OrderEvent::life(number))).collect();
+        for range in APPENDS {
+            let batch: Result<Vec<_>> =
+                histories.iter().map(|(number, history)| append(*number, history, range.clone())).collect();
+            for answer in store.events().append(batch?).await {
+                answer?;
+            }
+        }
+        from = to;
+    }
+    store.close().await;
+    if let Place::Url(url) = place {
+        let mut connection = PgConnection::connect(url).await?;
+        sqlx::query(TIDY_UP).execute(&mut connection).await?;
+        connection.close().await?;
+    }
+    Ok(())
+}
+
+fn append(number: u64, history: &[OrderEvent], range: Range<usize>) -> Result<Append> {
+    let expected = ExpectedVersion::Exact(u64::try_from(range.start)?);
+    let encoded: Result<Vec<_>, _> =
+        history[range].iter().map(|event| NewEvent::encode(event, &Upcasters::none())).collect();
+    Ok(Append::new(Lot::of(number).aggregate_type(), order_id(number)).expected(expected).events(encoded?))
+}
