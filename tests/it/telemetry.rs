@@ -91,7 +91,7 @@ impl<S: tracing::Subscriber + for<'l> LookupSpan<'l>> Layer<S> for Recorder {
 /// What was told during a test. Metrics by name, label and value; those of a histogram by how many.
 pub struct Told {
     recorder: Recorder,
-    metrics: BTreeMap<String, u64>,
+    pub metrics: BTreeMap<String, u64>,
     pub gauges: BTreeMap<String, f64>,
 }
 

@@ -7,7 +7,7 @@ use crate::{
     read::{
         Projection, Start,
         projection::Build,
-        runner::{Chunk, Handle, Handled, Raise, Runner, signal},
+        runner::{Chunk, Handle, Handled, Held, Raise, Runner, signal},
         settings::Settings,
     },
     store::{Checkpoint, CheckpointWork, Claimed, Consumer, Error, Lease, ProjectionStore, Work as _},
@@ -53,7 +53,9 @@ impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Projector<S, P> {
                 // Somebody else has rebuilt it meanwhile.
                 return Ok(());
             }
-            let checkpoint = if round < ROUNDS { checkpoint } else { self.halt(checkpoint).await? };
+            // Held until the swap, however long what is left to build takes.
+            let (checkpoint, _halted) =
+                if round < ROUNDS { (checkpoint, None) } else { self.halt(&checkpoint).await? };
             let rebuild = self.rebuild_runner();
             self.discard_other(&rebuild, &checkpoint).await?;
             self.build_up_to(&rebuild, &checkpoint).await?;
@@ -129,12 +131,16 @@ impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Projector<S, P> {
     }
 
     /// Takes the lease of the build that is shown, so that it stands still. Its runner gets it back after the swap.
-    async fn halt(&self, shown: Checkpoint) -> Result<Checkpoint, Error> {
+    async fn halt(&self, shown: &Checkpoint) -> Result<(Checkpoint, Option<Held>), Error> {
         let mut runner = self.runner.clone();
         runner.settings.version = shown.version;
-        let (Claimed::Taken(stands) | Claimed::Refused(stands), _) =
-            runner.claim(&runner.settings.run_owner(), true).await?;
-        Ok(stands)
+        Ok(match runner.claim(&runner.settings.run_owner(), true).await? {
+            (Claimed::Taken(stands), _) => {
+                let held = Held::keep(&runner.store, runner.lease(&stands));
+                (stands, Some(held))
+            }
+            (Claimed::Refused(stands), _) => (stands, None),
+        })
     }
 
     /// Shows the new build, if both stand at the same event. `false`: the one that is shown has gone on.

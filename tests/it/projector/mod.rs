@@ -7,6 +7,9 @@ mod poison;
 mod rebuild;
 mod sums;
 mod tables;
+#[cfg(all(feature = "tracing", feature = "metrics"))]
+mod telemetry;
+mod upcast;
 
 /// Makes a test of each function for each place a store can be in.
 macro_rules! on_every_backend {
