@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
+
+use crate::answer::Format;
 
 /// Tells the story of one order, or imports a file of real ones.
 ///
@@ -35,14 +37,6 @@ pub struct Args {
     /// How the summary is written to standard output
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Text, requires = "file")]
     pub format: Format,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// A summary for people
-    Text,
-    /// One JSON object
-    Json,
 }
 
 #[cfg(test)]

@@ -6,26 +6,43 @@ use std::sync::Arc;
 use annals::PostgresStore;
 use annals::{Clock, Error, EventStore, SqliteStore, SystemClock};
 
-/// Opens the database of a URL. Everything else in this example knows it as an [`EventStore`] and no closer.
-///
-/// Events are recorded by the machine's clock, unless another is given.
+/// An open database, of the kind that its URL names.
+#[derive(Debug, Clone)]
+pub enum Database {
+    Sqlite(SqliteStore),
+    #[cfg(feature = "postgres")]
+    Postgres(PostgresStore),
+}
+
+/// Opens the database of a URL, for those to whom it is an [`EventStore`] and nothing closer.
 pub async fn connect(url: &str, clock: Option<Arc<dyn Clock>>) -> Result<Arc<dyn EventStore>, DatabaseError> {
-    let clock = clock.unwrap_or_else(|| Arc::new(SystemClock));
-    let unusable = |source| DatabaseError::Unusable { url: without_secrets(url), source };
-    match url.split_once(':') {
-        Some(("sqlite", _)) => {
-            let store = SqliteStore::options().shared_clock(clock).connect(url).await;
-            Ok(Arc::new(store.map_err(unusable)?))
-        }
+    Ok(match Database::open(url, clock).await? {
+        Database::Sqlite(store) => Arc::new(store),
         #[cfg(feature = "postgres")]
-        Some(("postgres" | "postgresql", _)) => {
-            let store = PostgresStore::options().shared_clock(clock).connect(url).await;
-            Ok(Arc::new(store.map_err(unusable)?))
+        Database::Postgres(store) => Arc::new(store),
+    })
+}
+
+impl Database {
+    /// Opens the database of a URL. Events are recorded by the machine's clock, unless another is given.
+    pub async fn open(url: &str, clock: Option<Arc<dyn Clock>>) -> Result<Self, DatabaseError> {
+        let clock = clock.unwrap_or_else(|| Arc::new(SystemClock));
+        let unusable = |source| DatabaseError::Unusable { url: without_secrets(url), source };
+        match url.split_once(':') {
+            Some(("sqlite", _)) => {
+                let store = SqliteStore::options().shared_clock(clock).connect(url).await;
+                Ok(Self::Sqlite(store.map_err(unusable)?))
+            }
+            #[cfg(feature = "postgres")]
+            Some(("postgres" | "postgresql", _)) => {
+                let store = PostgresStore::options().shared_clock(clock).connect(url).await;
+                Ok(Self::Postgres(store.map_err(unusable)?))
+            }
+            #[cfg(not(feature = "postgres"))]
+            Some(("postgres" | "postgresql", _)) => Err(DatabaseError::WithoutPostgres),
+            Some((scheme, _)) => Err(DatabaseError::UnknownScheme(scheme.to_owned())),
+            None => Err(DatabaseError::NoScheme),
         }
-        #[cfg(not(feature = "postgres"))]
-        Some(("postgres" | "postgresql", _)) => Err(DatabaseError::WithoutPostgres),
-        Some((scheme, _)) => Err(DatabaseError::UnknownScheme(scheme.to_owned())),
-        None => Err(DatabaseError::NoScheme),
     }
 }
 
@@ -49,7 +66,7 @@ pub enum DatabaseError {
     #[error("a database is named by a URL such as sqlite:orders.db, with its kind before a colon")]
     NoScheme,
     #[cfg(not(feature = "postgres"))]
-    #[error("this program was built without PostgreSQL: build it with cargo run --features postgres --example order")]
+    #[error("this program was built without PostgreSQL: build it with cargo run --features postgres --example …")]
     WithoutPostgres,
     #[error("cannot use the database {url}")]
     Unusable { url: String, source: Error },

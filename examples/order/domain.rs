@@ -124,7 +124,7 @@ pub enum OrderRejection {
 const MAX_AMOUNT: i64 = 1_000_000_000_000;
 
 /// The most decimals a price may have.
-const MAX_DECIMALS: u32 = 6;
+pub const MAX_DECIMALS: u32 = 6;
 
 impl Aggregate for Order {
     const TYPE: &'static str = "order";

@@ -11,20 +11,20 @@
 //! what goes wrong in practice. [`import`] does the same at scale, and [`summary`] reads the result back from the log.
 #![allow(missing_docs, unreachable_pub, reason = "a program is no library: nobody calls in from outside")]
 
+mod answer;
 mod args;
 mod database;
 mod domain;
 mod file;
 mod import;
+mod money;
 mod progress;
 mod row;
 mod story;
 mod summary;
 
 use std::{
-    error::Error,
-    io::{self, ErrorKind, Write as _},
-    iter::successors,
+    io::{self, Write as _},
     path::PathBuf,
     process::ExitCode,
     time::Instant,
@@ -33,7 +33,8 @@ use std::{
 use clap::Parser as _;
 
 use crate::{
-    args::{Args, Format},
+    answer::{Done, Format, exit_code},
+    args::Args,
     file::Rows,
     import::{Import, ImportError},
     summary::{Sales, Summary},
@@ -49,21 +50,10 @@ async fn main() -> ExitCode {
         Some(file) => import(file, args).await,
         None => story::tell(args.database_url.as_deref(), &mut io::stdout()).await,
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        // Whoever reads has seen enough, as with `| head`.
-        Err(error) if error.downcast_ref().is_some_and(|e: &io::Error| e.kind() == ErrorKind::BrokenPipe) => {
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            let causes = successors(Some(&*error as &dyn Error), |&error| error.source());
-            eprintln!("error: {}", causes.map(ToString::to_string).collect::<Vec<_>>().join(": "));
-            ExitCode::FAILURE
-        }
-    }
+    exit_code(done)
 }
 
-async fn import(file: PathBuf, args: Args) -> Result<(), Box<dyn Error + Send + Sync>> {
+async fn import(file: PathBuf, args: Args) -> Done {
     // Before a database is made: a mistyped file name leaves none behind.
     Rows::open(&file, |file| file).map_err(|source| ImportError::File { path: file.clone(), source })?;
     let url = args.database_url.as_deref().unwrap_or(DATABASE_URL);
