@@ -9,8 +9,11 @@ use std::{
 
 use clap::ValueEnum;
 
-/// What a program comes to: nothing more to say, or an error of any kind.
-pub type Done = Result<(), Box<dyn Error + Send + Sync>>;
+/// Whatever a program can fail with.
+pub type AnyError = Box<dyn Error + Send + Sync>;
+
+/// What a program comes to: it has nothing more to say, or has failed.
+pub type Done = Result<(), AnyError>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {

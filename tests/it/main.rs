@@ -18,6 +18,7 @@ mod postgres;
 #[cfg(feature = "postgres")]
 #[path = "../postgres_server/mod.rs"]
 mod postgres_server;
+mod projection_example;
 mod projector;
 mod queue;
 mod scenario;

@@ -77,6 +77,12 @@ impl Book {
         book
     }
 
+    /// The file without the lines that no import can read.
+    pub fn readable(&self) -> String {
+        let lines = self.csv.lines().zip(1..).filter(|(_, number)| !self.malformed.contains(number));
+        lines.map(|(line, _)| format!("{line}\n")).collect()
+    }
+
     /// What the import of `copies` of it into an empty database has to print, but for the time it took and the place.
     pub fn summary(&self, copies: u64) -> Value {
         let mut seen = HashSet::new();

@@ -8,6 +8,7 @@ use super::{
     book::{Book, HEADER},
     program::{Shop, order, summary_of, text, totals, without_time_and_place},
 };
+use crate::projection_example::runs::the_real_week_is_projected;
 
 pub async fn the_story_is_told_as_it_is_committed(open: impl AsyncFn() -> Shop) {
     let committed = include_str!("../../../examples/order/transcript.txt");
@@ -125,6 +126,7 @@ pub async fn the_real_week_comes_to_its_known_sums(open: impl AsyncFn() -> Shop)
     let again = shop.import(&file, &["--workers", "1"]);
     assert_eq!((&again["commands_replayed"], &again["events_recorded"]), (&json!(16_985), &json!(0)));
     assert_eq!(totals(&again), totals(&summary));
+    the_real_week_is_projected(&shop, &file).await;
 }
 
 /// The number in `line 17: …`.

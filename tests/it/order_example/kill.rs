@@ -68,7 +68,7 @@ async fn wait_for_events(shop: &Shop, import: &mut Child, more: u64) {
 }
 
 /// Lets a short random time go by, so that kills meet every part of a commit.
-fn pause(time: Duration) {
+pub fn pause(time: Duration) {
     let begun_at = Instant::now();
     while begun_at.elapsed() < time {
         std::hint::spin_loop();

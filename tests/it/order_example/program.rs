@@ -7,29 +7,33 @@ use std::{
     time::SystemTime,
 };
 
-use annals::{EventStore, SqliteStore};
+use annals::{CheckpointStore, SqliteStore};
 use serde_json::Value;
 
 #[cfg(feature = "postgres")]
 use crate::postgres_server::Database;
 
-/// The example, which `cargo test` has built beside the tests.
 pub fn order() -> Command {
+    example("order")
+}
+
+/// An example, which `cargo test` has built beside the tests.
+pub fn example(name: &str) -> Command {
     let tests = std::env::current_exe().unwrap();
     let target = tests.parent().and_then(Path::parent).unwrap();
-    let program = target.join("examples").join(format!("order{}", std::env::consts::EXE_SUFFIX));
+    let program = target.join("examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
     let built = program.metadata().and_then(|metadata| metadata.modified()).ok();
-    let written = newest_source(&target.join("examples/order.d"));
+    let written = newest_source(&target.join(format!("examples/{name}.d")));
     assert!(
         built.is_some_and(|built| built >= written),
-        "{} is {}. `cargo test` builds it; `cargo test --test it` does not: first run cargo build --example order{}",
+        "{} is {}. `cargo test` builds it; `cargo test --test it` does not: first run cargo build --example {name}{}",
         program.display(),
         if built.is_some() { "older than its code" } else { "missing" },
         if cfg!(debug_assertions) { "" } else { " --release" }
     );
-    let mut order = Command::new(program);
-    order.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    order
+    let mut example = Command::new(program);
+    example.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    example
 }
 
 /// When the newest file that the program is made of was written: cargo lists them beside it, `program: file file …`.
@@ -93,7 +97,7 @@ impl Shop {
     }
 
     /// The database, seen with the crate's own eyes.
-    pub async fn store(&self) -> Arc<dyn EventStore> {
+    pub async fn store(&self) -> Arc<dyn CheckpointStore> {
         #[cfg(feature = "postgres")]
         if let Some(database) = &self.database {
             let store = annals::PostgresStore::options().readers(1).connect(database.url()).await;
