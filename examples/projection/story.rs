@@ -25,7 +25,7 @@ pub async fn tell(out: &mut (dyn Write + Send)) -> Done {
     let store = SqliteStore::options().shared_clock(shared_clock).open(&file).await?;
     let mut story = Story {
         orders: Repository::new(&store),
-        projector: Arc::new(Projector::new(&store, SalesByDay)?),
+        projector: Projector::new(&store, SalesByDay)?,
         readers: ReadModel::connect(&format!("sqlite:{}", file.display())).await?,
         clock,
         out,
@@ -44,7 +44,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 struct Story<'o> {
     orders: Repository<Order>,
-    projector: Arc<Projector<SqliteStore, SalesByDay>>,
+    projector: Projector<SqliteStore, SalesByDay>,
     readers: ReadModel,
     /// Leases last by the store's clock. This one is moved on by hand.
     clock: Arc<ManualClock>,
@@ -70,7 +70,7 @@ impl Story<'_> {
         )?;
         self.say("see an order of their own waits until its position is in the rows.")?;
         let (stop, stopped) = oneshot::channel::<()>();
-        let projector = Arc::clone(&self.projector);
+        let projector = self.projector.clone();
         let runner = tokio::spawn(async move { projector.run(async { drop(stopped.await) }).await });
 
         let position = self.sell("500005", "Norway", 2, 9_900).await?;
@@ -86,7 +86,7 @@ impl Story<'_> {
         self.scene("3. A runner dies")?;
         self.say("Another one runs, and dies without a word. Its lease has not lapsed yet, so nobody else runs the")?;
         self.say("projection, and an order waits.")?;
-        let projector = Arc::clone(&self.projector);
+        let projector = self.projector.clone();
         let runner = tokio::spawn(async move { projector.run(pending()).await });
         let position = self.sell("500006", "Norway", 3, 100).await?;
         self.projector.wait_until(position, PATIENCE).await?;

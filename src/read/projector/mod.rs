@@ -22,7 +22,7 @@ pub(super) type ConnectionOf<S> = <<S as Transactional>::Work as Work>::Connecti
 /// Rows and checkpoint move in one transaction.
 ///
 /// Of all that run one name one works and the others stand by, as with a [`Subscription`](crate::Subscription): a lease with a
-/// fence, and a late holder's batch is rolled back. One projector serves every store whose connection its projection takes.
+/// fence, and a late holder's batch is rolled back. Clones share the projection. One projector serves every store whose connection its projection takes.
 ///
 /// ```
 /// # async fn example<P: annals::Projection<sqlx::SqliteConnection>>(store: annals::SqliteStore, sales: P)
@@ -229,6 +229,12 @@ impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Projector<S, P> {
 
     fn applying(&self) -> Applying<S, P> {
         Applying::new(self.runner.store.clone(), Arc::clone(&self.projection), false)
+    }
+}
+
+impl<S: ProjectionStore, P> Clone for Projector<S, P> {
+    fn clone(&self) -> Self {
+        Self { runner: self.runner.clone(), projection: Arc::clone(&self.projection), _connection: PhantomData }
     }
 }
 

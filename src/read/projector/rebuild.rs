@@ -1,20 +1,29 @@
 //! Rebuilding: a new build beside the one that is shown, swapped in when it has caught up.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::sleep;
 
 use super::{ConnectionOf, Projector, batch::Applying};
 use crate::{
     read::{
-        Projection, Start,
+        Attempts, Projection, Start,
         projection::Build,
         runner::{Chunk, Handle, Handled, Held, Raise, Runner, signal},
         settings::Settings,
+        telemetry,
     },
     store::{Checkpoint, CheckpointWork, Claimed, Consumer, Error, Lease, ProjectionStore, Work as _},
 };
 
 /// After so many rounds the runner of the build that is shown is made to stand by, so that it no longer runs away.
 const ROUNDS: u32 = 5;
+
+/// The longest pause between two tries to swap, while somebody holds the views or the database is away.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+const PAUSES: Attempts =
+    Attempts { most: u32::MAX, first_pause: Duration::from_millis(50), longest_pause: LONGEST_PAUSE };
 
 impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Projector<S, P> {
     /// Builds the projection anew, **without downtime**.
@@ -43,7 +52,7 @@ impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Projector<S, P> {
         }
         let shown = &self.runner.settings.consumer;
         let store = &self.runner.store;
-        let mut first = None;
+        let (mut first, mut pauses) = (None, PAUSES.pauses());
         for round in 0.. {
             let Some(checkpoint) = store.checkpoint(shown).await?.filter(|checkpoint| checkpoint.build > 0) else {
                 return self.catch_up().await;
@@ -59,9 +68,18 @@ impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Projector<S, P> {
             let rebuild = self.rebuild_runner();
             self.discard_other(&rebuild, &checkpoint).await?;
             self.build_up_to(&rebuild, &checkpoint).await?;
-            if self.swap(&rebuild, checkpoint.build + 1).await? {
-                self.remove_old(checkpoint.build).await;
-                return Ok(());
+            match self.swap(&rebuild, checkpoint.build + 1).await {
+                Ok(true) => {
+                    self.remove_old(checkpoint.build).await;
+                    return Ok(());
+                }
+                Ok(false) => {}
+                // Somebody reads the view in a long transaction, or the reply was lost: the next round finds out.
+                Err(error) if error.is_retryable() || error.is_outcome_unknown() => {
+                    telemetry::interrupted(&rebuild.settings.consumer, &error);
+                    sleep(pauses.next().unwrap_or(LONGEST_PAUSE)).await;
+                }
+                Err(error) => return Err(error),
             }
         }
         Ok(())
