@@ -26,6 +26,7 @@ mod snapshots;
 mod sqlite;
 mod statements;
 mod stored_names;
+mod takeover;
 #[cfg(all(feature = "tracing", feature = "metrics"))]
 mod telemetry;
 mod verify;
