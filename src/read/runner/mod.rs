@@ -7,6 +7,7 @@ mod turn;
 
 use std::{collections::HashSet, pin::pin, sync::Arc, time::Duration};
 
+use backon::ExponentialBackoff;
 use futures_util::future::{Either, select};
 use tokio::time::sleep;
 use uuid::Uuid;
@@ -120,7 +121,7 @@ impl<S: CheckpointStore + Clone + 'static> Runner<S> {
         let owner = self.settings.run_owner();
         let mut pauses = OUTAGE.pauses();
         while !stop.is_up() {
-            let pause = match self.try_once(&owner, stop, target, handle).await {
+            let pause = match self.try_once(&owner, stop, target, handle, &mut pauses).await {
                 Ok(Next::Done) => return Ok(()),
                 Ok(Next::Again { after }) => {
                     pauses = OUTAGE.pauses();
@@ -147,6 +148,7 @@ impl<S: CheckpointStore + Clone + 'static> Runner<S> {
         stop: &Signal,
         target: Option<Cursor>,
         handle: &mut impl Handle,
+        pauses: &mut ExponentialBackoff,
     ) -> Result<Next, Error> {
         let (checkpoint, earlier) = match self.claim(owner, false).await? {
             (Claimed::Taken(checkpoint), earlier) => (checkpoint, earlier),
@@ -163,6 +165,10 @@ impl<S: CheckpointStore + Clone + 'static> Runner<S> {
         let held = Held::keep(&self.store, self.lease(&checkpoint));
         let mut turn = Turn::new(self, &held, &checkpoint, stop);
         let ended = turn.work(&checkpoint, target, handle).await;
+        if turn.has_got_on() {
+            // What interrupts it now is another outage than the one before.
+            *pauses = OUTAGE.pauses();
+        }
         if let Err(error) = &ended {
             // For whoever looks later. That it cannot be noted changes nothing.
             drop(self.store.note_failure(&held.lease, &with_sources(error)).await);

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use super::{
-    Chunk, Ended, Handle, Handled, Held, Runner, Signal,
+    Chunk, Ended, Handle, Handled, Held, OUTAGE, Runner, Signal,
     feed::{Feed, Page, Wanted},
     is_passing, with_sources,
 };
@@ -35,6 +35,8 @@ pub(super) struct Turn<'t, S> {
     runner: &'t Runner<S>,
     held: &'t Held,
     stop: &'t Signal,
+    /// Where the checkpoint stood when it began, and when that was.
+    began: (Position, Instant),
     /// Where the checkpoint stands.
     cursor: Cursor,
     /// When it was last moved.
@@ -62,6 +64,7 @@ impl<'t, S: CheckpointStore + Clone + 'static> Turn<'t, S> {
             runner,
             held,
             stop,
+            began: (checkpoint.cursor.position, Instant::now()),
             cursor: checkpoint.cursor,
             moved_at: Instant::now(),
             parked: HashSet::new(),
@@ -70,6 +73,12 @@ impl<'t, S: CheckpointStore + Clone + 'static> Turn<'t, S> {
             next: None,
             failed: None,
         }
+    }
+
+    /// Whether it has handled something, or has been at work for longer than any pause.
+    pub(super) fn has_got_on(&self) -> bool {
+        let (position, at) = self.began;
+        self.cursor.position > position || at.elapsed() > OUTAGE.longest_pause
     }
 
     /// Catches up and follows on, until told to stop or the target is reached.
