@@ -1,6 +1,6 @@
 //! What is asked of PostgreSQL alone.
 
-mod faults;
+pub mod faults;
 mod horizon;
 mod pages;
 mod server;

@@ -78,14 +78,24 @@ impl Told {
         let log = log(place).await;
         let mut own = Own::connect(place).await;
         let told = own.pairs("SELECT aggregate, sequence FROM deliveries ORDER BY number").await;
-        let mut seen = HashSet::new();
-        let first: Vec<_> = told.iter().filter(|event| seen.insert(*event)).cloned().collect();
-        // In the order of the whole log, and so in that of each aggregate.
-        assert_same(&first, &log, "told");
+        let told = Self::compare(&told, &log);
         let mut effects = own.pairs("SELECT aggregate, sequence FROM effects").await;
         let mut sorted = log.clone();
         (effects.sort(), sorted.sort());
         assert_same(&effects, &sorted, "in the effects");
+        told
+    }
+
+    /// Compares what was told, in the order it was told, with the log.
+    ///
+    /// # Panics
+    ///
+    /// As for [`judge`](Self::judge).
+    pub fn compare(told: &[(String, i64)], log: &[(String, i64)]) -> Self {
+        let mut seen = HashSet::new();
+        let first: Vec<_> = told.iter().filter(|event| seen.insert(*event)).cloned().collect();
+        // In the order of the whole log, and so in that of each aggregate.
+        assert_same(&first, log, "told");
         Self { events: log.len(), deliveries: told.len() }
     }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use annals::{Consumers, Projection, ProjectionStore, RunState, Work};
 
 use super::{
-    BATCH_EVENTS, CONSUMER, LEASE, LONGEST_WAIT,
+    BATCH_EVENTS, LEASE, LONGEST_WAIT,
     deliveries::{Deliveries, Told},
     place::with_store,
     runner::{Lines, Runner},
@@ -57,14 +57,14 @@ where
     let next = Task::new(kind, LEASE, "next");
     let run = next.run(store, place, Teller::silent(), async { drop(ends.await) });
     let others = async {
-        consumers.wait_until(CONSUMER, last, LONGEST_WAIT).await.unwrap();
-        let before = consumers.progress(CONSUMER).await.unwrap().remove(0);
+        consumers.wait_until(kind.consumer(), last, LONGEST_WAIT).await.unwrap();
+        let before = consumers.progress(kind.consumer()).await.unwrap().remove(0);
         assert_eq!(before.position, last);
         late.continue_();
         late.go_on();
         // It ends without an error: that another has the lease is nothing to stop for.
         late.end();
-        let after = consumers.progress(CONSUMER).await.unwrap().remove(0);
+        let after = consumers.progress(kind.consumer()).await.unwrap().remove(0);
         assert_eq!(
             (after.position, after.moved_at),
             (before.position, before.moved_at),
@@ -74,7 +74,7 @@ where
     };
     let (ran, ()) = tokio::join!(run, others);
     ran.unwrap();
-    let ended = consumers.progress(CONSUMER).await.unwrap().remove(0);
+    let ended = consumers.progress(kind.consumer()).await.unwrap().remove(0);
     assert_eq!((ended.state, ended.failure), (RunState::Stopped, None));
 }
 

@@ -6,7 +6,7 @@ use annals::{Consumers, Projection, ProjectionStore, RunState, Work};
 use tokio::time::{Instant, timeout};
 
 use super::{
-    CONSUMER, LONGEST_WAIT,
+    LONGEST_WAIT,
     deliveries::{Deliveries, Told},
     place::with_store,
     runner::{Lines, Runner},
@@ -62,14 +62,14 @@ where
     assert!(began.elapsed() < SOON, "it took {:?} to end", began.elapsed());
 
     let consumers = Consumers::new(store);
-    let stopped = consumers.progress(CONSUMER).await.unwrap().remove(0);
+    let stopped = consumers.progress(kind.consumer()).await.unwrap().remove(0);
     assert_eq!((&stopped.state, stopped.crashes), (&RunState::Stopped, 0));
     assert!(!stopped.is_caught_up(), "it was to be ended half-way");
     let (end, ends) = tokio::sync::oneshot::channel::<()>();
     let second = Task::new(kind, LONG_LEASE, "second");
     let run = second.run(store, place, Teller::silent(), async { drop(ends.await) });
     let caught_up = async {
-        consumers.wait_until(CONSUMER, last, LONGEST_WAIT).await.unwrap();
+        consumers.wait_until(kind.consumer(), last, LONGEST_WAIT).await.unwrap();
         drop(end);
     };
     let (ran, ()) =

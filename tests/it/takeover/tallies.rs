@@ -5,10 +5,9 @@ use std::path::Path;
 use annals::{BoxError, Projection, RecordedEvent, Table, Target};
 
 use super::{
-    CONSUMER,
     deliveries::{Told, assert_same, log, names},
     place::Own,
-    task::{Point, Teller},
+    task::{Kind, Point, Teller},
 };
 
 /// Counts the events of each aggregate, and keeps a list of all it has applied.
@@ -21,7 +20,7 @@ macro_rules! projection {
     ($connection:ty, $number:literal) => {
         impl Projection<$connection> for Tallies {
             fn name(&self) -> &str {
-                CONSUMER
+                Kind::Projector.consumer()
             }
 
             fn tables(&self) -> Vec<Table> {

@@ -2,10 +2,10 @@
 
 use std::{io::BufRead as _, path::Path, sync::Arc, time::Duration};
 
-use annals::{BoxError, Error, Projection, ProjectionStore, Projector, RecordedEvent, Subscription, Work};
+use annals::{Attempts, BoxError, Error, Projection, ProjectionStore, Projector, RecordedEvent, Subscription, Work};
 use tokio::sync::watch;
 
-use super::{BATCH_EVENTS, CONSUMER, deliveries::Deliveries, place::with_store, tallies::Tallies};
+use super::{BATCH_EVENTS, deliveries::Deliveries, place::with_store, tallies::Tallies};
 use crate::faults::child;
 
 /// Where a runner can be held.
@@ -23,6 +23,16 @@ pub enum Point {
 pub enum Kind {
     Subscription,
     Projector,
+}
+
+impl Kind {
+    /// The name of the consumer.
+    pub const fn consumer(self) -> &'static str {
+        match self {
+            Self::Subscription => "deliveries",
+            Self::Projector => "tallies",
+        }
+    }
 }
 
 /// What a child is told.
@@ -66,7 +76,7 @@ impl Task {
         Self { kind, lease, hold: (event > 0).then_some((point, event)), name: next().to_owned() }
     }
 
-    /// Runs the consumer until the shutdown, with the tables of the same place.
+    /// Runs the consumer until the shutdown, with the tables of the same place. Each event is tried once.
     pub async fn run<S>(
         &self,
         store: &S,
@@ -81,7 +91,9 @@ impl Task {
         match self.kind {
             Kind::Subscription => {
                 let deliveries = Deliveries::connect(place).await;
-                let subscription = Subscription::new(store, CONSUMER)?.batch_events(BATCH_EVENTS);
+                let subscription = Subscription::new(store, self.kind.consumer())?
+                    .batch_events(BATCH_EVENTS)
+                    .attempts(Attempts::once());
                 let handler = |event: RecordedEvent| {
                     let (deliveries, teller) = (deliveries.clone(), teller.clone());
                     async move {
@@ -93,7 +105,8 @@ impl Task {
                 subscription.owner(&*self.name).lease(self.lease).run(shutdown, handler).await
             }
             Kind::Projector => {
-                let projector = Projector::new(store, Tallies(teller))?.batch_events(BATCH_EVENTS);
+                let projector =
+                    Projector::new(store, Tallies(teller))?.batch_events(BATCH_EVENTS).attempts(Attempts::once());
                 projector.owner(&*self.name).lease(self.lease).run(shutdown).await
             }
         }

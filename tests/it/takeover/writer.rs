@@ -16,7 +16,7 @@ use super::LONGEST_WAIT;
 const AGGREGATES: usize = 40;
 
 /// So many events are written before they were told.
-const AHEAD_EVENTS: u64 = 400;
+pub const AHEAD_EVENTS: u64 = 400;
 
 /// The most events of an append.
 const APPEND_EVENTS: usize = 4;
@@ -41,6 +41,12 @@ impl Writer {
     pub fn told(&self) -> impl Fn() + Send + Sync + 'static {
         let told = self.told.clone();
         move || told.send_modify(|told| *told += 1)
+    }
+
+    /// How many events were told, again and again.
+    #[cfg(feature = "postgres")]
+    pub fn counts(&self) -> watch::Receiver<u64> {
+        self.told.subscribe()
     }
 
     /// Lets it write without waiting for anybody.

@@ -9,7 +9,7 @@ mod kill;
 mod load;
 mod lost_replies;
 mod pools;
-mod proxy;
+pub mod proxy;
 mod restarts;
 mod standby;
 mod timeouts;
