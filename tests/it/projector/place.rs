@@ -70,9 +70,12 @@ macro_rules! in_work {
     }};
 }
 
-macro_rules! sqlite_place {
-    ($place:ty) => {
-        fn store(&self) -> &SqliteStore {
+/// What is alike in all places, by the type of their store.
+macro_rules! place_of {
+    ($store:ty) => {
+        type Store = $store;
+
+        fn store(&self) -> &$store {
             &self.0
         }
 
@@ -90,8 +93,6 @@ macro_rules! sqlite_place {
 pub struct InFile(SqliteStore, #[expect(dead_code, reason = "it lives as long as the store")] tempfile::TempDir);
 
 impl Place for InFile {
-    type Store = SqliteStore;
-
     const HAS_ONE_WRITER: bool = true;
 
     async fn open_at(clock: Arc<dyn Clock>) -> Self {
@@ -100,21 +101,19 @@ impl Place for InFile {
         Self(store, folder)
     }
 
-    sqlite_place!(Self);
+    place_of!(SqliteStore);
 }
 
 pub struct InMemory(SqliteStore);
 
 impl Place for InMemory {
-    type Store = SqliteStore;
-
     const HAS_ONE_WRITER: bool = true;
 
     async fn open_at(clock: Arc<dyn Clock>) -> Self {
         Self(SqliteStore::options().shared_clock(clock).open_in_memory().await.unwrap())
     }
 
-    sqlite_place!(Self);
+    place_of!(SqliteStore);
 }
 
 #[cfg(feature = "postgres")]
@@ -122,8 +121,6 @@ pub struct OnServer(PostgresStore, #[expect(dead_code, reason = "it lives as lon
 
 #[cfg(feature = "postgres")]
 impl Place for OnServer {
-    type Store = PostgresStore;
-
     const HAS_ONE_WRITER: bool = false;
 
     async fn open_at(clock: Arc<dyn Clock>) -> Self {
@@ -131,16 +128,5 @@ impl Place for OnServer {
         Self(PostgresStore::options().shared_clock(clock).connect(database.url()).await.unwrap(), database)
     }
 
-    fn store(&self) -> &PostgresStore {
-        &self.0
-    }
-
-    async fn execute(&self, sql: &str) -> Result<(), sqlx::Error> {
-        in_work!(self.0, work => sqlx::raw_sql(AssertSqlSafe(sql)).execute(work.connection()).await).map(drop)
-    }
-
-    async fn rows(&self, sql: &str) -> Vec<(String, i64)> {
-        let rows = in_work!(self.0, work => sqlx::query(AssertSqlSafe(sql)).fetch_all(work.connection()).await);
-        rows.unwrap().iter().map(|row| (row.get(0), row.get(1))).collect()
-    }
+    place_of!(PostgresStore);
 }
