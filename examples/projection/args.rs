@@ -55,7 +55,7 @@ pub struct Place {
 #[derive(Debug, Group)]
 pub struct Pace {
     /// How many events share a transaction
-    #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     pub batch_events: u16,
 
     /// How long the next run waits after this one was killed, before it takes over

@@ -10,6 +10,9 @@ ALTER TABLE annals_checkpoints
     ADD COLUMN version    integer NOT NULL DEFAULT 0 CHECK (version >= 0),
     -- How many runners in a row have ended at this position without letting go of the lease.
     ADD COLUMN crashes    integer NOT NULL DEFAULT 0 CHECK (crashes >= 0),
+    -- The event that a runner began after a crash, and how often runners have: one that kills them is known by it.
+    ADD COLUMN begun      bigint  CHECK (begun >= 1),
+    ADD COLUMN beginnings integer NOT NULL DEFAULT 0 CHECK (beginnings >= 0),
     -- What went wrong last, since the position was last moved.
     ADD COLUMN failure    text,
     ADD COLUMN failed_at  timestamptz,

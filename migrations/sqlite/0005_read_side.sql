@@ -9,6 +9,9 @@ ALTER TABLE annals_checkpoints ADD COLUMN build INTEGER NOT NULL DEFAULT 0 CHECK
 ALTER TABLE annals_checkpoints ADD COLUMN version INTEGER NOT NULL DEFAULT 0 CHECK (version >= 0);
 -- How many runners in a row have ended at this position without letting go of the lease.
 ALTER TABLE annals_checkpoints ADD COLUMN crashes INTEGER NOT NULL DEFAULT 0 CHECK (crashes >= 0);
+-- The event that a runner began after a crash, and how often runners have: one that kills them is known by it.
+ALTER TABLE annals_checkpoints ADD COLUMN begun INTEGER CHECK (begun >= 1);
+ALTER TABLE annals_checkpoints ADD COLUMN beginnings INTEGER NOT NULL DEFAULT 0 CHECK (beginnings >= 0);
 -- What went wrong last, since the position was last moved.
 ALTER TABLE annals_checkpoints ADD COLUMN failure TEXT;
 ALTER TABLE annals_checkpoints ADD COLUMN failed_at INTEGER CHECK ((failure IS NULL) = (failed_at IS NULL));

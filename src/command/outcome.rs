@@ -67,7 +67,7 @@ pub enum ExecuteError<R: StdError + 'static> {
         replayed: bool,
     },
     /// The store could not carry it out. [`Error`]'s predicates say what to do.
-    #[error(transparent)]
+    #[error("the command was not carried out")]
     Store(#[from] Error),
 }
 

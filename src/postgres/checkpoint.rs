@@ -9,8 +9,8 @@ use super::{
     classify::reply,
     row::{self, named, time},
     statement::{
-        ADVANCE_CHECKPOINT, CLAIM_CHECKPOINT, FIND_LEASE, HOLD_LEASE, LIST_CHECKPOINTS, LOCK_CHECKPOINT,
-        LOCK_CHECKPOINTS, NOTE_FAILURE, READ_CHECKPOINT, RELEASE_LEASE, RENEW_LEASE,
+        ADVANCE_CHECKPOINT, BEGIN_ATTEMPT, BEGIN_CHECKPOINT, CLAIM_CHECKPOINT, FIND_LEASE, HOLD_LEASE,
+        LIST_CHECKPOINTS, LOCK_CHECKPOINT, LOCK_CHECKPOINTS, NOTE_FAILURE, READ_CHECKPOINT, RELEASE_LEASE, RENEW_LEASE,
     },
 };
 use crate::store::{
@@ -73,18 +73,24 @@ pub(super) async fn list(connection: &mut PgConnection, name: Option<&str>) -> R
 
 pub(super) async fn claim(connection: &mut PgConnection, claim: &Claim, now: DateTime<Utc>) -> Result<Claimed, Error> {
     let consumer = &claim.consumer;
-    let statement = of_consumer(CLAIM_CHECKPOINT, consumer)
-        .bind(number(consumer.of()))
-        .bind(claim.kind.as_str())
-        .bind(number(claim.version));
-    let statement = bind_cursor(statement, &claim.start)
-        .bind(&*claim.owner)
-        .bind(lapses_at(now, claim.length))
-        .bind(now)
-        .bind(claim.by_force)
+    let of_claim = |sql| {
+        of_consumer(sql, consumer)
+            .bind(number(consumer.of()))
+            .bind(claim.kind.as_str())
+            .bind(number(claim.version))
+            .bind(&*claim.owner)
+            .bind(lapses_at(now, claim.length))
+            .bind(now)
+    };
+    if let Some(start) = &claim.start {
         // Of a name that was forgotten and is used anew, earlier holders must not be taken for the new one.
-        .bind(now.timestamp_micros().max(1));
-    if let Some(row) = reply(statement.fetch_optional(&mut *connection)).await? {
+        let begin = bind_cursor(of_claim(BEGIN_CHECKPOINT).bind(now.timestamp_micros().max(1)), start);
+        if let Some(row) = reply(begin.fetch_optional(&mut *connection)).await? {
+            return Ok(Claimed::Taken(checkpoint(&row)?));
+        }
+    }
+    let take = of_claim(CLAIM_CHECKPOINT).bind(claim.by_force);
+    if let Some(row) = reply(take.fetch_optional(&mut *connection)).await? {
         return Ok(Claimed::Taken(checkpoint(&row)?));
     }
     // Where the name is split otherwise, the consumer itself may never have run.
@@ -152,6 +158,17 @@ pub(super) async fn advance(
         .bind(parked.iter().map(|event| number(event.attempts)).collect::<Vec<_>>());
     let moved = reply(advance.fetch_optional(connection)).await?;
     Ok(moved.is_some())
+}
+
+/// Notes that an event is begun; how often it was, or `None` where the lease is lost.
+pub(super) async fn begin_attempt(
+    connection: &mut PgConnection,
+    lease: &Lease,
+    position: Position,
+) -> Result<Option<u32>, Error> {
+    let begin = of_lease(BEGIN_ATTEMPT, lease).bind(to_column(position.get()));
+    let row = reply(begin.fetch_optional(connection)).await?;
+    row.map(|row| named::<i32>(&row, "beginnings").map(i32::unsigned_abs)).transpose()
 }
 
 pub(super) async fn note_failure(

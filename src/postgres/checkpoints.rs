@@ -84,6 +84,15 @@ impl CheckpointStore for PostgresStore {
         moved
     }
 
+    async fn begin_attempt(&self, lease: &Lease, position: Position) -> Result<Option<u32>, Error> {
+        let begin = async {
+            let mut taken = self.backend().keepers.acquire().await?;
+            let done = checkpoint::begin_attempt(taken.connection(), lease, position).await;
+            taken.settle(committed(done))
+        };
+        operation(SYSTEM, "begin_attempt", begin).await
+    }
+
     async fn note_failure(&self, lease: &Lease, message: &str) -> Result<(), Error> {
         let note = async {
             let mut taken = self.backend().keepers.acquire().await?;
@@ -230,6 +239,15 @@ impl CheckpointWork for PostgresWork {
             self.leave(found)
         };
         operation(SYSTEM, "lock_checkpoint", lock).await
+    }
+
+    async fn remove_checkpoint(&mut self, consumer: &Consumer) -> Result<(), Error> {
+        let remove = async {
+            let connection = self.enter()?;
+            let done = consumer::remove(connection, consumer.name()).await;
+            self.leave(done)
+        };
+        operation(SYSTEM, "remove_checkpoint", remove).await.map(drop)
     }
 
     async fn run_script(&mut self, script: &str) -> Result<(), Error> {

@@ -154,7 +154,7 @@ fn is_of_our_tables(error: &sqlx::Error) -> bool {
 pub(super) fn is_passing(error: &sqlx::Error) -> bool {
     match meaning_of(error) {
         Some(Meaning::Busy) => !matches!(sqlstate(error).as_deref(), Some("57014" | UNIQUE_VIOLATION)),
-        Some(Meaning::Gone | Meaning::Refused) => true,
+        Some(Meaning::Gone | Meaning::Refused | Meaning::Fault(Fault::ReadOnly | Fault::Full | Fault::Io)) => true,
         Some(Meaning::Fault(_) | Meaning::Schema) => false,
         None => matches!(error, sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed),
     }

@@ -30,12 +30,16 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
 pub(super) async fn forget(connection: &mut PgConnection, name: &str) -> Result<bool, Error> {
     let mut transaction = reply(connection.begin_with(BEGIN)).await?;
     let rebuild = Consumer::stored(name, 0, 1).rebuild();
-    let mut was_there = false;
-    for name in [name, rebuild.name()] {
-        was_there |= changes(&mut transaction, sqlx::query(DELETE_CHECKPOINTS).bind(name).bind(0)).await?;
-        changes(&mut transaction, sqlx::query(DELETE_PARKED_EVENTS).bind(name)).await?;
-    }
+    let was_there = remove(&mut transaction, name).await?;
+    let was_there = remove(&mut transaction, rebuild.name()).await? || was_there;
     reply(transaction.commit()).await?;
+    Ok(was_there)
+}
+
+/// Removes the checkpoints and parked events of one name, within a transaction.
+pub(super) async fn remove(connection: &mut PgConnection, name: &str) -> Result<bool, Error> {
+    let was_there = changes(connection, sqlx::query(DELETE_CHECKPOINTS).bind(name).bind(0)).await?;
+    changes(connection, sqlx::query(DELETE_PARKED_EVENTS).bind(name)).await?;
     Ok(was_there)
 }
 

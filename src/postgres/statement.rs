@@ -12,6 +12,8 @@ pub(super) const AUDIT_RECEIPTS: &str = include_str!("sql/audit_receipts.sql");
 pub(super) const AUDIT_SNAPSHOTS: &str = include_str!("sql/audit_snapshots.sql");
 pub(super) const CHECK_POSITIONS: &str = include_str!("sql/check_positions.sql");
 pub(super) const CHECK_TRANSACTION: &str = include_str!("sql/check_transaction.sql");
+pub(super) const BEGIN_ATTEMPT: &str = include_str!("sql/begin_attempt.sql");
+pub(super) const BEGIN_CHECKPOINT: &str = include_str!("sql/begin_checkpoint.sql");
 pub(super) const CLAIM_CHECKPOINT: &str = include_str!("sql/claim_checkpoint.sql");
 pub(super) const COUNT_AFTER: &str = include_str!("sql/count_after.sql");
 pub(super) const COUNT_PARKED_EVENTS: &str = include_str!("sql/count_parked_events.sql");
@@ -61,7 +63,7 @@ pub(super) const SWAP_BUILD: &str = include_str!("sql/swap_build.sql");
 pub(super) const UNPARK_EVENT: &str = include_str!("sql/unpark_event.sql");
 
 /// Every statement by its file's name.
-pub(super) const ALL: [(&str, &str); 59] = [
+pub(super) const ALL: [(&str, &str); 61] = [
     ("advance_checkpoint", ADVANCE_CHECKPOINT),
     ("append_batch", APPEND_BATCH),
     ("append_event", APPEND_EVENT),
@@ -74,6 +76,8 @@ pub(super) const ALL: [(&str, &str); 59] = [
     ("audit_snapshots", AUDIT_SNAPSHOTS),
     ("check_positions", CHECK_POSITIONS),
     ("check_transaction", CHECK_TRANSACTION),
+    ("begin_attempt", BEGIN_ATTEMPT),
+    ("begin_checkpoint", BEGIN_CHECKPOINT),
     ("claim_checkpoint", CLAIM_CHECKPOINT),
     ("count_after", COUNT_AFTER),
     ("count_parked_events", COUNT_PARKED_EVENTS),

@@ -6,9 +6,9 @@ use futures_util::future::select;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-use super::{Progress, progress, settings::Settings};
+use super::{Progress, progress, settings::Settings, telemetry};
 use crate::store::{
-    Checkpoint, CheckpointStore, Claim, Claimed, Cursor, Error, Lease, ParkedEvent, ParkedQuery, Position, Selection,
+    Checkpoint, CheckpointStore, Claim, Claimed, Error, Lease, ParkedEvent, ParkedQuery, Position, Selection,
 };
 
 /// Looks after the subscriptions and projections of a store, by their names.
@@ -28,6 +28,9 @@ pub struct Consumers<S> {
 
 /// The first pause between two looks at a checkpoint that is waited for, and the longest: others may move it.
 const LOOK_EVERY: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(100));
+
+/// The most parked events that are read at once.
+const PARKED_PAGE: u32 = 1_000;
 
 /// How long a lease is held for one write.
 const SHORT_LEASE: Duration = Duration::from_secs(10);
@@ -76,14 +79,15 @@ impl<S: CheckpointStore + Clone> Consumers<S> {
     /// [`Error::Behind`] after the time given: wait again, or see what holds it up. [`Error::Invalid`]: there is still no such
     /// consumer then. A failed read.
     pub async fn wait_until(&self, name: &str, position: Position, within: Duration) -> Result<(), Error> {
-        let deadline = Instant::now() + within;
+        // None: beyond the end of time.
+        let deadline = Instant::now().checked_add(within);
         let (mut seen, mut pause) = (0, LOOK_EVERY.0);
         loop {
             let reached = self.reached(name).await?;
             if reached.is_some_and(|reached| reached >= position) {
                 return Ok(());
             }
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left = deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()));
             if left.is_zero() {
                 return Err(reached.map_or_else(
                     || unknown(name),
@@ -121,7 +125,7 @@ impl<S: CheckpointStore + Clone> Consumers<S> {
     ///
     /// [`Error::Invalid`]: there is no such consumer. A failed write: call again.
     pub async fn pause(&self, name: &str) -> Result<(), Error> {
-        self.store.set_paused(name, true).await?.then_some(()).ok_or_else(|| unknown(name))
+        self.store.set_paused(name, true).await?.then(|| telemetry::changed(name, "pause")).ok_or_else(|| unknown(name))
     }
 
     /// Lets a paused consumer run again. Runners that stand by go on within a second.
@@ -130,7 +134,11 @@ impl<S: CheckpointStore + Clone> Consumers<S> {
     ///
     /// As for [`pause`](Self::pause).
     pub async fn resume(&self, name: &str) -> Result<(), Error> {
-        self.store.set_paused(name, false).await?.then_some(()).ok_or_else(|| unknown(name))
+        self.store
+            .set_paused(name, false)
+            .await?
+            .then(|| telemetry::changed(name, "resume"))
+            .ok_or_else(|| unknown(name))
     }
 
     /// Forgets a consumer: its checkpoints and parked events. Its name is free again.
@@ -145,7 +153,7 @@ impl<S: CheckpointStore + Clone> Consumers<S> {
         if self.store.checkpoints(Some(name)).await?.iter().any(|checkpoint| checkpoint.build > 0) {
             return Err(Error::invalid(format!("{name} is a projection with tables: remove it with its Projector")));
         }
-        self.store.forget(name).await?.then_some(()).ok_or_else(|| unknown(name))
+        self.store.forget(name).await?.then(|| telemetry::changed(name, "forget")).ok_or_else(|| unknown(name))
     }
 
     /// Reads the parked events of a consumer, in the order of the log.
@@ -156,7 +164,7 @@ impl<S: CheckpointStore + Clone> Consumers<S> {
     ///
     /// A failed read.
     pub async fn parked(&self, name: &str, after: Position) -> Result<Vec<ParkedEvent>, Error> {
-        self.store.parked(&ParkedQuery { name: name.to_owned(), aggregate_id: None, after, limit: 1_000 }).await
+        self.store.parked(&ParkedQuery { name: name.to_owned(), aggregate_id: None, after, limit: PARKED_PAGE }).await
     }
 
     /// Discards a parked event: it is never handled.
@@ -173,13 +181,7 @@ impl<S: CheckpointStore + Clone> Consumers<S> {
         let checkpoints = self.store.checkpoints(Some(name)).await?;
         let found = checkpoints.into_iter().find(|checkpoint| checkpoint.consumer.has(aggregate_id));
         let checkpoint = found.ok_or_else(|| unknown(name))?;
-        let query = ParkedQuery {
-            name: name.to_owned(),
-            aggregate_id: Some(aggregate_id),
-            after: Position::START,
-            limit: 1_000,
-        };
-        if !self.store.parked(&query).await?.iter().any(|parked| parked.sequence == sequence) {
+        if !self.is_parked(name, aggregate_id, sequence).await? {
             return Err(Error::invalid(format!(
                 "event {sequence} of aggregate {aggregate_id} is not parked by {name}"
             )));
@@ -188,7 +190,30 @@ impl<S: CheckpointStore + Clone> Consumers<S> {
         let is_out = self.store.unpark(&lease, aggregate_id, sequence).await;
         // One that is not let go lapses by itself.
         drop(self.store.release(&lease).await);
-        if is_out? { Ok(()) } else { Err(Error::Contention { source: None }) }
+        if !is_out? {
+            return Err(Error::Contention { source: None });
+        }
+        telemetry::event_discarded(name, aggregate_id, sequence);
+        Ok(())
+    }
+
+    async fn is_parked(&self, name: &str, aggregate_id: Uuid, sequence: u64) -> Result<bool, Error> {
+        let mut query = ParkedQuery {
+            name: name.to_owned(),
+            aggregate_id: Some(aggregate_id),
+            after: Position::START,
+            limit: PARKED_PAGE,
+        };
+        loop {
+            let page = self.store.parked(&query).await?;
+            if page.iter().any(|parked| parked.sequence == sequence) {
+                return Ok(true);
+            }
+            match page.last() {
+                Some(last) if page.len() == PARKED_PAGE as usize => query.after = last.position,
+                _ => return Ok(false),
+            }
+        }
     }
 
     /// Takes the lease of a consumer by force, for one write.
@@ -198,7 +223,7 @@ impl<S: CheckpointStore + Clone> Consumers<S> {
             consumer: consumer.clone(),
             kind: *kind,
             version: *version,
-            start: Cursor::START,
+            start: None,
             owner: Settings::new(consumer.clone(), *kind, *version, Selection::all()).run_owner(),
             length: SHORT_LEASE,
             by_force: true,

@@ -52,14 +52,14 @@ pub(super) async fn replay<S: CheckpointStore + Clone + 'static>(
     let (Claimed::Taken(checkpoint), _) = runner.claim(&runner.settings.run_owner(), true).await? else {
         return Err(Error::invalid(format!("{consumer} is paused, or is another than this")));
     };
-    let held = Held::keep(&runner.store, runner.lease(&checkpoint));
+    super::telemetry::changed(consumer.name(), "replay");
+    let mut held = Held::keep(&runner.store, runner.lease(&checkpoint));
     let done = match replay.begin(&checkpoint, &held.lease).await {
         Ok(true) => all(runner, &held, replay).await,
         Ok(false) => Err(lost()),
         Err(error) => Err(error),
     };
-    // One that is not let go lapses by itself.
-    drop(runner.store.release(&held.lease).await);
+    held.release(&runner.store).await;
     done
 }
 

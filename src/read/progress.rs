@@ -22,7 +22,7 @@ pub struct Progress {
     pub moved_at: DateTime<Utc>,
     /// Events of the log behind that position: counted up to a million.
     ///
-    /// Chosen or not, of all partitions.
+    /// Chosen or not, of all partitions: what a selection leaves out is passed over a second later at the latest.
     pub lag_events: u64,
     /// How long ago the first of them was recorded; zero where there is none.
     pub lag: Duration,

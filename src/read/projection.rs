@@ -91,8 +91,8 @@ pub trait Projection<C: Send>: Send + Sync + 'static {
     ///
     /// **At least once** for each event.
     ///
-    /// Called before the transaction that applies the event: a crash after it, or an event that then fails, has it called
-    /// again. Never called while a rebuild replays what was handled before.
+    /// Called before the transaction that applies the event: a crash after it, an event that then fails, or one that is then
+    /// parked behind another, has it called again. Never called while a rebuild replays what was handled before.
     ///
     /// # Errors
     ///

@@ -133,7 +133,8 @@ impl Settings {
 
     const SHORTEST_LEASE: Duration = Duration::from_millis(100);
     const LONGEST_LEASE: Duration = Duration::from_hours(24);
-    const MOST_BATCH_EVENTS: usize = 10_000;
+    /// No more are read at once.
+    const MOST_BATCH_EVENTS: usize = 1_000;
     const LONGEST_OWNER: usize = 200;
 
     /// The name of one run: two runs of one process are told apart.

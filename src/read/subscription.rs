@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::{
     Attempts, BoxError, Consumers, OnFailure, ParkedRun, Progress, Start, parked,
@@ -44,6 +44,7 @@ use crate::store::{
 pub struct Subscription<S> {
     runner: Runner<S>,
     is_at_most_once: bool,
+    handler_timeout: Option<Duration>,
 }
 
 #[expect(
@@ -60,7 +61,7 @@ impl<S: CheckpointStore + Clone + 'static> Subscription<S> {
     /// [`Error::Invalid`]: choose another name.
     pub fn new(store: &S, name: &str) -> Result<Self, Error> {
         let settings = Settings::new(Consumer::new(name)?, ConsumerKind::Subscription, 0, Selection::all());
-        Ok(Self { runner: Runner { store: store.clone(), settings }, is_at_most_once: false })
+        Ok(Self { runner: Runner { store: store.clone(), settings }, is_at_most_once: false, handler_timeout: None })
     }
 
     /// Tells these events only. Default: all.
@@ -114,7 +115,7 @@ impl<S: CheckpointStore + Clone + 'static> Subscription<S> {
         self
     }
 
-    /// Moves the checkpoint once for so many events: 1 to 10,000. Default: 100.
+    /// Moves the checkpoint once for so many events: 1 to 1,000. Default: 100.
     ///
     /// Sooner where no more are there, and where a second has passed. As many are told again after a crash.
     pub const fn batch_events(mut self, events: usize) -> Self {
@@ -143,12 +144,21 @@ impl<S: CheckpointStore + Clone + 'static> Subscription<S> {
         self
     }
 
+    /// Sets how long the handler may take for one event. Default: as long as it likes.
+    ///
+    /// After that it is dropped, and has failed. Without it one that hangs keeps the lease, and shows by its lag alone.
+    pub const fn handler_timeout(mut self, within: Duration) -> Self {
+        self.handler_timeout = Some(within);
+        self
+    }
+
     /// Tells each event **at most once**.
     ///
     /// The checkpoint is moved before an event is told, instead of after.
     ///
     /// What a crash interrupts is not told again, and no event is tried twice: one that has failed is parked, or ends the
-    /// runner, as [`on_failure`](Self::on_failure) says. One write for each event.
+    /// runner, as [`on_failure`](Self::on_failure) says. One write for each event. [`wait_until`](Self::wait_until) then waits
+    /// until an event is told, not until it is handled.
     pub const fn at_most_once(mut self) -> Self {
         self.is_at_most_once = true;
         self
@@ -219,7 +229,7 @@ impl<S: CheckpointStore + Clone + 'static> Subscription<S> {
     ///
     /// Whoever runs it loses its lease.
     ///
-    /// All go on where the last of the old ones stood, so some events are told again. Runners of the old partitions end with
+    /// All go on where the last of the old ones stood, so some events are told again, discarded ones among them. Runners of the old partitions end with
     /// [`Error::Invalid`].
     ///
     /// # Errors
@@ -228,6 +238,7 @@ impl<S: CheckpointStore + Clone + 'static> Subscription<S> {
     pub async fn repartition(&self, of: u32) -> Result<(), Error> {
         let consumer = self.runner.settings.consumer.clone().partition_of(0, of)?;
         if self.runner.store.repartition(consumer.name(), of).await? {
+            super::telemetry::changed(consumer.name(), "repartition");
             return Ok(());
         }
         Err(super::consumers::unknown(consumer.name()))
@@ -254,7 +265,8 @@ impl<S: CheckpointStore + Clone + 'static> Subscription<S> {
     }
 
     fn telling<H>(&self, handler: H) -> Telling<'_, S, H> {
-        Telling { store: &self.runner.store, handler, is_at_most_once: self.is_at_most_once }
+        let Self { is_at_most_once, handler_timeout, .. } = *self;
+        Telling { store: &self.runner.store, handler, is_at_most_once, handler_timeout }
     }
 }
 
@@ -266,6 +278,26 @@ struct Telling<'t, S, H> {
     store: &'t S,
     handler: H,
     is_at_most_once: bool,
+    handler_timeout: Option<Duration>,
+}
+
+impl<S, H, F, E> Telling<'_, S, H>
+where
+    S: CheckpointStore,
+    H: FnMut(RecordedEvent) -> F + Send,
+    F: Future<Output = Result<(), E>> + Send,
+    E: Into<BoxError>,
+{
+    async fn tell(&mut self, event: &RecordedEvent) -> Result<(), BoxError> {
+        let told = (self.handler)(event.clone());
+        match self.handler_timeout {
+            None => told.await.map_err(Into::into),
+            Some(within) => match timeout(within, told).await {
+                Ok(told) => told.map_err(Into::into),
+                Err(_) => Err(format!("the handler has not come to an end within {within:?}").into()),
+            },
+        }
+    }
 }
 
 impl<S, H> fmt::Debug for Telling<'_, S, H> {
@@ -298,8 +330,7 @@ where
             if self.is_at_most_once && !acks.to(index + 1).await? {
                 return Ok(Handled::Lost);
             }
-            let told = chunk.lost.unless((self.handler)(event.clone())).await;
-            match told.map(|told| told.map_err(Into::into)) {
+            match chunk.lost.unless(self.tell(event)).await {
                 None => return Ok(Handled::Lost),
                 Some(Ok(())) => {}
                 Some(Err(error)) => {
@@ -378,11 +409,15 @@ where
     }
 
     async fn replay(&mut self, lease: &Lease, event: &RecordedEvent) -> Result<parked::Replayed, Error> {
-        let told = (self.telling.handler)(event.clone()).await.map_err(Into::into);
-        if let Err(error) = told {
+        let (store, is_at_most_once) = (self.telling.store, self.telling.is_at_most_once);
+        let unpark = async || store.unpark(lease, event.aggregate_id(), event.sequence()).await;
+        if is_at_most_once && !unpark().await? {
+            return Ok(parked::Replayed::Lost);
+        }
+        if let Err(error) = self.telling.tell(event).await {
             return Ok(parked::Replayed::Failed(error));
         }
-        let is_out = self.telling.store.unpark(lease, event.aggregate_id(), event.sequence()).await?;
+        let is_out = is_at_most_once || unpark().await?;
         Ok(if is_out { parked::Replayed::Handled } else { parked::Replayed::Lost })
     }
 }

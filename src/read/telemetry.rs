@@ -82,10 +82,38 @@ pub(super) fn stopped(consumer: &Consumer, error: &Error) {
     tracing::error!(annals.consumer = %consumer, error = %error, "a consumer has stopped");
 }
 
-/// How far a consumer is behind, as its runner sees it; where nobody listens nothing is asked.
-#[cfg_attr(not(feature = "metrics"), expect(clippy::unused_async, reason = "without metrics there is nothing to ask"))]
-pub(super) async fn progress<S: CheckpointStore>(store: &S, consumer: &Consumer) {
+/// Somebody has changed what stands of a consumer, by hand: paused, forgotten, split, replayed, swapped …
+pub(super) fn changed(consumer: &str, change: &'static str) {
     #[cfg(feature = "metrics")]
+    metrics::counter!("annals_consumer_changes_total", "consumer" => consumer.to_owned(), "change" => change)
+        .increment(1);
+    #[cfg(feature = "tracing")]
+    tracing::info!(annals.consumer = consumer, change, "a consumer was changed");
+}
+
+/// A parked event will never be handled.
+pub(super) fn event_discarded(consumer: &str, aggregate_id: uuid::Uuid, sequence: u64) {
+    changed(consumer, "discard");
+    #[cfg(feature = "tracing")]
+    tracing::warn!(annals.consumer = consumer, %aggregate_id, sequence, "a parked event was discarded");
+}
+
+/// Tells again and again how far a consumer is behind; where nobody listens nothing is asked.
+#[cfg_attr(not(feature = "metrics"), expect(clippy::unused_async, reason = "without metrics there is nothing to ask"))]
+pub(super) async fn report<S: CheckpointStore>(store: &S, consumer: &Consumer) {
+    #[cfg(feature = "metrics")]
+    loop {
+        progress(store, consumer).await;
+        tokio::time::sleep(REPORT_EVERY).await;
+    }
+}
+
+/// How often the gauges of a consumer are set.
+#[cfg(feature = "metrics")]
+const REPORT_EVERY: std::time::Duration = std::time::Duration::from_secs(5);
+
+#[cfg(feature = "metrics")]
+async fn progress<S: CheckpointStore>(store: &S, consumer: &Consumer) {
     if let Ok(progress) = super::progress::of_one(store, consumer).await {
         let name = || consumer.to_string();
         #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]

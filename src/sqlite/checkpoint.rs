@@ -8,8 +8,8 @@ use super::{
     parked,
     row::{named, time},
     statement::{
-        ADVANCE_CHECKPOINT, CLAIM_CHECKPOINT, FIND_LEASE, LIST_CHECKPOINTS, NOTE_FAILURE, READ_CHECKPOINT,
-        RELEASE_LEASE, RENEW_LEASE,
+        ADVANCE_CHECKPOINT, BEGIN_ATTEMPT, BEGIN_CHECKPOINT, CLAIM_CHECKPOINT, FIND_LEASE, LIST_CHECKPOINTS,
+        NOTE_FAILURE, READ_CHECKPOINT, RELEASE_LEASE, RENEW_LEASE,
     },
 };
 use crate::store::{
@@ -71,16 +71,24 @@ pub(super) async fn claim(
     now: DateTime<Utc>,
 ) -> Result<Claimed, Error> {
     let consumer = &claim.consumer;
-    let statement =
-        of_consumer(CLAIM_CHECKPOINT, consumer).bind(consumer.of()).bind(claim.kind.as_str()).bind(claim.version);
-    let statement = bind_cursor(statement, &claim.start)
-        .bind(&*claim.owner)
-        .bind(lapses_at(now, claim.length))
-        .bind(now.timestamp_micros())
-        .bind(claim.by_force)
+    let of_claim = |sql| {
+        of_consumer(sql, consumer)
+            .bind(consumer.of())
+            .bind(claim.kind.as_str())
+            .bind(claim.version)
+            .bind(&*claim.owner)
+            .bind(lapses_at(now, claim.length))
+            .bind(now.timestamp_micros())
+    };
+    if let Some(start) = &claim.start {
         // Of a name that was forgotten and is used anew, earlier holders must not be taken for the new one.
-        .bind(now.timestamp_micros().max(1));
-    if let Some(row) = statement.fetch_optional(&mut *connection).await.map_err(classify)? {
+        let begin = bind_cursor(of_claim(BEGIN_CHECKPOINT).bind(now.timestamp_micros().max(1)), start);
+        if let Some(row) = begin.fetch_optional(&mut *connection).await.map_err(classify)? {
+            return Ok(Claimed::Taken(checkpoint(&row)?));
+        }
+    }
+    let take = of_claim(CLAIM_CHECKPOINT).bind(claim.by_force);
+    if let Some(row) = take.fetch_optional(&mut *connection).await.map_err(classify)? {
         return Ok(Claimed::Taken(checkpoint(&row)?));
     }
     // Where the name is split otherwise, the consumer itself may never have run.
@@ -126,6 +134,17 @@ pub(super) async fn advance(
         }
     }
     Ok(has_moved)
+}
+
+/// Notes that an event is begun; how often it was, or `None` where the lease is lost.
+pub(super) async fn begin_attempt(
+    connection: &mut SqliteConnection,
+    lease: &Lease,
+    position: Position,
+) -> Result<Option<u32>, Error> {
+    let begin = of_lease(BEGIN_ATTEMPT, lease).bind(to_column(position.get()));
+    let row = begin.fetch_optional(connection).await.map_err(classify)?;
+    row.map(|row| named(&row, "beginnings")).transpose()
 }
 
 pub(super) async fn note_failure(

@@ -86,6 +86,15 @@ impl CheckpointStore for SqliteStore {
         moved
     }
 
+    async fn begin_attempt(&self, lease: &Lease, position: Position) -> Result<Option<u32>, Error> {
+        let begin = async {
+            let mut transaction = transaction::begin(&self.backend().writer).await?;
+            let beginnings = checkpoint::begin_attempt(&mut transaction, lease, position).await?;
+            commit(transaction, beginnings).await
+        };
+        operation(SYSTEM, "begin_attempt", begin).await
+    }
+
     async fn note_failure(&self, lease: &Lease, message: &str) -> Result<(), Error> {
         let note = async {
             let mut transaction = transaction::begin(&self.backend().writer).await?;
@@ -231,6 +240,15 @@ impl CheckpointWork for SqliteWork {
             self.leave(found).await
         };
         operation(SYSTEM, "lock_checkpoint", lock).await
+    }
+
+    async fn remove_checkpoint(&mut self, consumer: &Consumer) -> Result<(), Error> {
+        let remove = async {
+            let connection = self.enter().await?;
+            let done = consumer::remove(connection, consumer.name()).await;
+            self.leave(done).await
+        };
+        operation(SYSTEM, "remove_checkpoint", remove).await.map(drop)
     }
 
     async fn run_script(&mut self, script: &str) -> Result<(), Error> {

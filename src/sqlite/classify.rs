@@ -40,7 +40,8 @@ pub(super) fn is_busy(error: &sqlx::Error) -> bool {
 
 /// Tells whether what a statement of the application's failed with passes by itself.
 pub(super) fn is_passing(error: &sqlx::Error) -> bool {
-    is_busy(error) || matches!(error, sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed)
+    matches!(primary_code(error), Some(BUSY | LOCKED | READONLY | IOERR | FULL))
+        || matches!(error, sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed)
 }
 
 // Primary result codes, see <https://www.sqlite.org/rescode.html>.

@@ -25,11 +25,14 @@ pub(super) async fn set_paused(
 /// Removes a consumer and what is built anew of it, within a transaction.
 pub(super) async fn forget(connection: &mut SqliteConnection, name: &str) -> Result<bool, Error> {
     let rebuild = Consumer::stored(name, 0, 1).rebuild();
-    let mut was_there = false;
-    for name in [name, rebuild.name()] {
-        was_there |= changes(connection, sqlx::query(DELETE_CHECKPOINTS).bind(name).bind(0)).await?;
-        changes(connection, sqlx::query(DELETE_PARKED_EVENTS).bind(name)).await?;
-    }
+    let was_there = remove(connection, name).await?;
+    Ok(remove(connection, rebuild.name()).await? || was_there)
+}
+
+/// Removes the checkpoints and parked events of one name, within a transaction.
+pub(super) async fn remove(connection: &mut SqliteConnection, name: &str) -> Result<bool, Error> {
+    let was_there = changes(connection, sqlx::query(DELETE_CHECKPOINTS).bind(name).bind(0)).await?;
+    changes(connection, sqlx::query(DELETE_PARKED_EVENTS).bind(name)).await?;
     Ok(was_there)
 }
 

@@ -8,6 +8,8 @@ pub(super) const AUDIT_EVENTS: &str = include_str!("sql/audit_events.sql");
 pub(super) const AUDIT_PLACES: &str = include_str!("sql/audit_places.sql");
 pub(super) const AUDIT_RECEIPTS: &str = include_str!("sql/audit_receipts.sql");
 pub(super) const AUDIT_SNAPSHOTS: &str = include_str!("sql/audit_snapshots.sql");
+pub(super) const BEGIN_ATTEMPT: &str = include_str!("sql/begin_attempt.sql");
+pub(super) const BEGIN_CHECKPOINT: &str = include_str!("sql/begin_checkpoint.sql");
 pub(super) const CLAIM_CHECKPOINT: &str = include_str!("sql/claim_checkpoint.sql");
 pub(super) const COUNT_PARKED_EVENTS: &str = include_str!("sql/count_parked_events.sql");
 pub(super) const DELETE_CHECKPOINTS: &str = include_str!("sql/delete_checkpoints.sql");
@@ -57,6 +59,8 @@ pub(super) fn all() -> Vec<(&'static str, String)> {
         ("audit_places", AUDIT_PLACES),
         ("audit_receipts", AUDIT_RECEIPTS),
         ("audit_snapshots", AUDIT_SNAPSHOTS),
+        ("begin_attempt", BEGIN_ATTEMPT),
+        ("begin_checkpoint", BEGIN_CHECKPOINT),
         ("claim_checkpoint", CLAIM_CHECKPOINT),
         ("count_parked_events", COUNT_PARKED_EVENTS),
         ("delete_checkpoints", DELETE_CHECKPOINTS),

@@ -192,9 +192,13 @@ pub struct Claim {
     /// What kind it has to be.
     pub kind: ConsumerKind,
     /// The version it has to be, where there is a checkpoint; 0 for a subscription.
+    ///
+    /// Where nothing was built yet a lesser one may be there, and becomes this one.
     pub version: u32,
     /// Where it begins, where there is no checkpoint yet.
-    pub start: Cursor,
+    ///
+    /// `None`: then it is not begun, and the claim ends in [`Error::Contention`].
+    pub start: Option<Cursor>,
     /// Who asks, in 1 to 255 bytes. Whoever has the lease gets it again.
     pub owner: Arc<str>,
     /// How long the lease is to last.

@@ -40,7 +40,7 @@ impl Claim {
         }
         check_length(self.length)?;
         check_number("the version of a projection", self.version)?;
-        check_cursor(&self.start)
+        self.start.as_ref().map_or(Ok(()), check_cursor)
     }
 }
 

@@ -63,6 +63,15 @@ pub trait CheckpointStore: EventStore {
     /// [`Error::OutcomeUnknown`]: [`claim`](Self::claim) again, and go on from where the checkpoint stands then.
     async fn advance(&self, lease: &Lease, step: &Step<'_>) -> Result<bool, Error>;
 
+    /// Notes that an event is begun, after a crash; says how often it was, this time included.
+    ///
+    /// `None`: the lease is lost. So an event that kills its runners can be told from one that nobody has begun.
+    ///
+    /// # Errors
+    ///
+    /// A failed write.
+    async fn begin_attempt(&self, lease: &Lease, position: Position) -> Result<Option<u32>, Error>;
+
     /// Notes beside the checkpoint what went wrong.
     ///
     /// # Errors
@@ -196,6 +205,13 @@ pub trait CheckpointWork: Work {
     /// A lock that others hold, a deadlock, a connection that is gone; as the driver's error or beneath another.
     fn is_passing(&self, error: &(dyn StdError + 'static)) -> bool;
 
+    /// Removes one checkpoint and its parked events, whoever runs it.
+    ///
+    /// # Errors
+    ///
+    /// A failed statement: drop the transaction.
+    async fn remove_checkpoint(&mut self, consumer: &Consumer) -> Result<(), Error>;
+
     /// Notes which build of a projection its tables are, and of which version.
     ///
     /// `false`: the lease is lost; drop the transaction.
@@ -267,6 +283,14 @@ macro_rules! forward_checkpoint_store {
                 step: &$crate::store::Step<'_>,
             ) -> Result<bool, $crate::store::Error> {
                 $inner.advance(lease, step).await
+            }
+
+            async fn begin_attempt(
+                &$self,
+                lease: &$crate::store::Lease,
+                position: $crate::store::Position,
+            ) -> Result<Option<u32>, $crate::store::Error> {
+                $inner.begin_attempt(lease, position).await
             }
 
             async fn note_failure(

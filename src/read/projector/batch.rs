@@ -68,9 +68,17 @@ impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Applying<S, P> {
         self.build.creation()
     }
 
+    pub(super) fn removal(&self) -> String {
+        self.build.removal()
+    }
+
     /// Makes tables and notes the build in one transaction. `false`: the lease is lost.
-    pub(super) async fn make(&self, lease: &Lease, scripts: &[String]) -> Result<bool, Error> {
-        let mut work = self.store.begin().await?;
+    async fn make(&self, lease: &Lease, scripts: &[String]) -> Result<bool, Error> {
+        self.make_in(self.store.begin().await?, lease, scripts).await
+    }
+
+    /// The same in a transaction that was begun.
+    pub(super) async fn make_in(&self, mut work: S::Work, lease: &Lease, scripts: &[String]) -> Result<bool, Error> {
         if !work.hold(lease).await? {
             return Ok(false);
         }
@@ -85,15 +93,17 @@ impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Applying<S, P> {
     }
 
     async fn apply(&mut self, chunk: &Chunk<'_>) -> Result<Applied, Error> {
-        if let Err((at, error)) = self.effects(chunk).await {
-            return Ok(Applied::RolledBack { at, error });
-        }
+        let events = match self.effects(chunk).await {
+            Effects::Had(events) => &chunk.events[..events],
+            Effects::Failed(error) => return Ok(Applied::RolledBack { at: 0, error }),
+            Effects::Lost => return Ok(Applied::Lost),
+        };
         let mut work = self.store.begin().await?;
         if !work.hold(chunk.lease).await? {
             return Ok(Applied::Lost);
         }
         let (began, mut parked, mut applied) = (Instant::now(), Vec::new(), 0);
-        for event in chunk.events {
+        for event in events {
             if applied > 0 && (chunk.stop.is_up() || began.elapsed() > BATCH_TIME) {
                 break;
             }
@@ -125,18 +135,38 @@ impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Applying<S, P> {
     }
 
     /// Does what reaches beyond the database, before the transaction: others need not wait for it.
-    async fn effects(&mut self, chunk: &Chunk<'_>) -> Result<(), (usize, BoxError)> {
+    ///
+    /// Of so many events as it has time for; the rest comes with the next batch. What has failed ends it at that event.
+    async fn effects(&mut self, chunk: &Chunk<'_>) -> Effects {
         if self.is_rebuild {
-            return Ok(());
+            return Effects::Had(chunk.events.len());
         }
+        let began = Instant::now();
         for (at, event) in chunk.events.iter().enumerate() {
-            if event.position() > self.effects_until && !chunk.parked.contains(&event.aggregate_id()) {
-                self.projection.effect(event).await.map_err(|error| (at, error))?;
-                self.effects_until = event.position();
+            if at > 0 && (chunk.stop.is_up() || began.elapsed() > BATCH_TIME) {
+                return Effects::Had(at);
+            }
+            if event.position() <= self.effects_until || chunk.parked.contains(&event.aggregate_id()) {
+                continue;
+            }
+            match chunk.lost.unless(self.projection.effect(event)).await {
+                None => return Effects::Lost,
+                Some(Ok(())) => self.effects_until = event.position(),
+                // Those before it are applied first, in a batch of their own.
+                Some(Err(_)) if at > 0 => return Effects::Had(at),
+                Some(Err(error)) => return Effects::Failed(error),
             }
         }
-        Ok(())
+        Effects::Had(chunk.events.len())
     }
+}
+
+/// Says of how many events effects were had.
+enum Effects {
+    Had(usize),
+    /// The first event's has failed.
+    Failed(BoxError),
+    Lost,
 }
 
 /// Others hold what the projection needs, or the database cannot be reached. No event is to blame.

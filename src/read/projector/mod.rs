@@ -97,7 +97,7 @@ impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Projector<S, P> {
         self
     }
 
-    /// Applies so many events in a transaction: 1 to 10,000. Default: 500.
+    /// Applies so many events in a transaction: 1 to 1,000. Default: 500.
     ///
     /// Fewer where no more are there, and where a tenth of a second has passed: others wait for what it writes, on SQLite
     /// everybody who writes.
@@ -216,15 +216,17 @@ impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Projector<S, P> {
         if shown.is_none() && rebuild.is_none() {
             return Err(super::consumers::unknown(consumer.name()));
         }
-        for build in
-            [shown, rebuild].into_iter().flatten().map(|checkpoint| checkpoint.build).filter(|build| *build > 0)
-        {
+        let builds = [&shown, &rebuild].into_iter().flatten().map(|checkpoint| checkpoint.build);
+        for build in builds.filter(|build| *build > 0) {
             let build = Build::new(build, self.projection.tables());
             work.run_script(&build.hiding()).await?;
             work.run_script(&build.removal()).await?;
         }
+        work.remove_checkpoint(consumer).await?;
+        work.remove_checkpoint(&consumer.rebuild()).await?;
         work.commit().await?;
-        store.forget(consumer.name()).await.map(drop)
+        super::telemetry::changed(consumer.name(), "remove");
+        Ok(())
     }
 
     fn applying(&self) -> Applying<S, P> {

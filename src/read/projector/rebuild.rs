@@ -9,7 +9,7 @@ use crate::{
     read::{
         Attempts, Projection, Start,
         projection::Build,
-        runner::{Chunk, Handle, Handled, Held, Raise, Runner, signal},
+        runner::{Chunk, Handle, Handled, Held, Raise, Runner, is_outage, signal},
         settings::Settings,
         telemetry,
     },
@@ -32,7 +32,13 @@ impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Projector<S, P> {
     ///
     /// The new build has tables of its own. While it catches up, readers see the old one, and its runner goes on; when both
     /// stand at the same event, the views are swapped in one transaction with the checkpoint. Then the old tables are
-    /// removed. Views of the application's own on top of these keep the old tables on PostgreSQL.
+    /// removed.
+    ///
+    /// On PostgreSQL the swap waits for transactions that have read a view, and tries again, for as long as that takes; while
+    /// it waits, up to the lock timeout, new readers wait too. Grants on a view stay, unless its columns have changed: then
+    /// it is made anew, and they have to be given again. A REPEATABLE READ transaction that began before the swap and
+    /// reads the view for the first time after it sees no rows. Views of the application's own on top of these keep the
+    /// old tables, and those of a table that is no longer declared stay as they are: remove them by hand.
     ///
     /// [`Projection::effect`] is not called: what is replayed was handled before. Interrupted, at whatever point, it goes on
     /// when it is called again. Where there is nothing to rebuild, it [catches up](Self::catch_up).
@@ -50,39 +56,67 @@ impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Projector<S, P> {
                 self.projection.name()
             )));
         }
-        let shown = &self.runner.settings.consumer;
-        let store = &self.runner.store;
-        let (mut first, mut pauses) = (None, PAUSES.pauses());
-        for round in 0.. {
-            let Some(checkpoint) = store.checkpoint(shown).await?.filter(|checkpoint| checkpoint.build > 0) else {
+        let mut halted = None;
+        let done = self.rebuild_in_rounds(&mut halted).await;
+        if let Some(halted) = &mut halted {
+            halted.release(&self.runner.store).await;
+        }
+        done
+    }
+
+    async fn rebuild_in_rounds(&self, halted: &mut Option<Held>) -> Result<(), Error> {
+        let (mut first, mut pauses, mut rounds) = (None, PAUSES.pauses(), 0);
+        loop {
+            let Some(shown) = self.shown().await? else {
                 return self.catch_up().await;
             };
-            self.fits(&checkpoint)?;
-            if checkpoint.build != *first.get_or_insert(checkpoint.build) {
-                // Somebody else has rebuilt it meanwhile.
-                return Ok(());
-            }
-            // Held until the swap, however long what is left to build takes.
-            let (checkpoint, _halted) =
-                if round < ROUNDS { (checkpoint, None) } else { self.halt(&checkpoint).await? };
-            let rebuild = self.rebuild_runner();
-            self.discard_other(&rebuild, &checkpoint).await?;
-            self.build_up_to(&rebuild, &checkpoint).await?;
-            match self.swap(&rebuild, checkpoint.build + 1).await {
-                Ok(true) => {
-                    self.remove_old(checkpoint.build).await;
+            if shown.build != *first.get_or_insert(shown.build) {
+                if shown.version == self.projection.version() {
+                    // Somebody else has rebuilt it meanwhile.
                     return Ok(());
                 }
-                Ok(false) => {}
-                // Somebody reads the view in a long transaction, or the reply was lost: the next round finds out.
-                Err(error) if error.is_retryable() || error.is_outcome_unknown() => {
-                    telemetry::interrupted(&rebuild.settings.consumer, &error);
+                first = Some(shown.build);
+            }
+            let round = self.round(&shown).await;
+            match round {
+                Ok(Round::Swapped) => {
+                    telemetry::changed(shown.consumer.name(), "rebuild");
+                    self.remove_old(shown.build).await;
+                    return Ok(());
+                }
+                Ok(Round::Behind) => {
+                    rounds += 1;
+                    if rounds >= ROUNDS && halted.as_ref().is_none_or(|held| held.lost.is_up()) {
+                        // Held until the swap, however long what is left to build takes.
+                        *halted = self.halt(&shown).await?;
+                    }
+                }
+                Ok(Round::Taken { pause }) => sleep(pause).await,
+                // Somebody reads the view in a long transaction, the database is away, or a reply was lost: the next round
+                // finds out.
+                Err(error) if is_outage(&error) => {
+                    telemetry::interrupted(&shown.consumer.rebuild(), &error);
                     sleep(pauses.next().unwrap_or(LONGEST_PAUSE)).await;
                 }
                 Err(error) => return Err(error),
             }
         }
-        Ok(())
+    }
+
+    /// Builds up to where the shown build stands now, and swaps if it still does.
+    async fn round(&self, shown: &Checkpoint) -> Result<Round, Error> {
+        let rebuild = self.rebuild_runner();
+        self.discard_other(&rebuild).await?;
+        self.build_up_to(&rebuild, shown).await?;
+        self.swap(&rebuild, shown.build + 1).await
+    }
+
+    /// What is shown; `None` where nothing is. It must be no newer than this code.
+    async fn shown(&self) -> Result<Option<Checkpoint>, Error> {
+        let found = self.runner.store.checkpoint(&self.runner.settings.consumer).await?;
+        let shown = found.filter(|shown| shown.build > 0);
+        shown.as_ref().map_or(Ok(()), |shown| self.fits(shown))?;
+        Ok(shown)
     }
 
     /// Builds up to where the build that is shown stands.
@@ -96,10 +130,6 @@ impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Projector<S, P> {
             overtaken: raise,
         };
         rebuild.run(overtaken.up(), Some(shown.cursor), &mut rebuilding).await?;
-        if overtaken.is_up() {
-            // What was begun on top of somebody else's new build has no tables yet.
-            rebuild.store.forget(rebuild.settings.consumer.name()).await?;
-        }
         Ok(())
     }
 
@@ -129,76 +159,84 @@ impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Projector<S, P> {
         Runner { store: self.runner.store.clone(), settings }
     }
 
-    /// Removes a rebuild that was begun by an older version, or for what is no longer shown.
-    async fn discard_other(&self, rebuild: &Runner<S>, shown: &Checkpoint) -> Result<(), Error> {
-        let Some(found) = rebuild.store.checkpoint(&rebuild.settings.consumer).await? else {
+    /// Removes a rebuild that an older version has begun, or that is no longer on top of what is shown.
+    ///
+    /// In one transaction that holds both checkpoints, so that no tables are removed that are shown, or left behind.
+    async fn discard_other(&self, rebuild: &Runner<S>) -> Result<(), Error> {
+        let consumer = &rebuild.settings.consumer;
+        let Some(found) = rebuild.store.checkpoint(consumer).await? else {
             return Ok(());
         };
         self.fits(&found)?;
-        if found.version == self.projection.version() && (found.build == 0 || found.build == shown.build + 1) {
+        if found.version == self.projection.version() && found.build == 0 {
             return Ok(());
         }
-        if found.build > 0 && found.build != shown.build {
-            let mut work = rebuild.store.begin().await?;
-            // Its runner, if there is one, finds its tables gone and its lease too.
-            work.lock_checkpoint(&rebuild.settings.consumer).await?;
-            work.run_script(&Build::new(found.build, self.projection.tables()).removal()).await?;
-            work.commit().await?;
+        let mut work = rebuild.store.begin().await?;
+        let shown = work.lock_checkpoint(&self.runner.settings.consumer).await?.map_or(0, |shown| shown.build);
+        let Some(found) = work.lock_checkpoint(consumer).await? else {
+            return Ok(());
+        };
+        self.fits(&found)?;
+        if found.version == self.projection.version() && (found.build == 0 || found.build == shown + 1) {
+            return Ok(());
         }
-        rebuild.store.forget(rebuild.settings.consumer.name()).await.map(drop)
+        if found.build > shown {
+            work.run_script(&Build::new(found.build, self.projection.tables()).removal()).await?;
+        }
+        work.remove_checkpoint(consumer).await?;
+        work.commit().await
     }
 
     /// Takes the lease of the build that is shown, so that it stands still. Its runner gets it back after the swap.
-    async fn halt(&self, shown: &Checkpoint) -> Result<(Checkpoint, Option<Held>), Error> {
+    async fn halt(&self, shown: &Checkpoint) -> Result<Option<Held>, Error> {
         let mut runner = self.runner.clone();
         runner.settings.version = shown.version;
-        Ok(match runner.claim(&runner.settings.run_owner(), true).await? {
-            (Claimed::Taken(stands), _) => {
-                let held = Held::keep(&runner.store, runner.lease(&stands));
-                (stands, Some(held))
-            }
-            (Claimed::Refused(stands), _) => (stands, None),
-        })
+        let (Claimed::Taken(stands), _) = runner.claim(&runner.settings.run_owner(), true).await? else {
+            return Ok(None);
+        };
+        telemetry::changed(shown.consumer.name(), "halt");
+        Ok(Some(Held::keep(&runner.store, runner.lease(&stands))))
     }
 
-    /// Shows the new build, if both stand at the same event. `false`: the one that is shown has gone on.
-    async fn swap(&self, rebuild: &Runner<S>, number: u32) -> Result<bool, Error> {
+    /// Shows the new build, if both stand at the same event.
+    async fn swap(&self, rebuild: &Runner<S>, number: u32) -> Result<Round, Error> {
         let found = rebuild.store.checkpoint(&rebuild.settings.consumer).await?;
         if found.is_none_or(|found| found.build != number) {
-            return Ok(false);
+            return Ok(Round::Behind);
         }
-        let (Claimed::Taken(built), _) = rebuild.claim(&rebuild.settings.run_owner(), false).await? else {
-            return Ok(false);
+        let built = match rebuild.claim(&rebuild.settings.run_owner(), false).await? {
+            (Claimed::Taken(built), _) => built,
+            (Claimed::Refused(other), _) => return Ok(Round::Taken { pause: rebuild.standby_pause(&other) }),
         };
         let lease = rebuild.lease(&built);
-        let is_swapped = self.swap_in(&built, &lease).await;
-        if !matches!(is_swapped, Ok(true)) {
+        let swapped = self.swap_in(&built, &lease).await;
+        if !matches!(swapped, Ok(Round::Swapped)) {
             // One that is not let go lapses by itself.
             drop(rebuild.store.release(&lease).await);
         }
-        is_swapped
+        swapped
     }
 
-    async fn swap_in(&self, built: &Checkpoint, lease: &Lease) -> Result<bool, Error> {
+    async fn swap_in(&self, built: &Checkpoint, lease: &Lease) -> Result<Round, Error> {
         let shown = &self.runner.settings.consumer;
         let mut work = self.runner.store.begin().await?;
         if !work.hold(lease).await? {
-            return Ok(false);
+            return Ok(Round::Behind);
         }
         let stands = work.lock_checkpoint(shown).await?;
         let is_level =
             |stands: &Checkpoint| stands.build + 1 == built.build && stands.cursor.position == built.cursor.position;
         if !stands.is_some_and(|stands| is_level(&stands)) {
-            return Ok(false);
+            return Ok(Round::Behind);
         }
         for (view, table) in Build::new(built.build, self.projection.tables()).tables() {
             work.show_table(view, &table).await?;
         }
         if !work.swap_build(lease, shown).await? {
-            return Ok(false);
+            return Ok(Round::Behind);
         }
         work.commit().await?;
-        Ok(true)
+        Ok(Round::Swapped)
     }
 
     /// Removes the tables that are no longer shown, and those of the build before, if something kept them then.
@@ -211,6 +249,18 @@ impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Projector<S, P> {
             }
         }
     }
+}
+
+/// How a round has ended.
+enum Round {
+    Swapped,
+    /// What is shown has gone on.
+    Behind,
+    /// Somebody else rebuilds it.
+    Taken {
+        /// It may be over after so long.
+        pause: Duration,
+    },
 }
 
 /// Applies events to a build that is not shown yet.
@@ -226,17 +276,20 @@ struct Rebuilding<S, P> {
 
 impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Handle for Rebuilding<S, P> {
     async fn begin(&mut self, checkpoint: &Checkpoint, lease: &Lease) -> Result<bool, Error> {
-        let stands = self.store.checkpoint(&self.shown).await?;
+        let is_begun = checkpoint.build > 0;
+        self.applying.set_build(if is_begun { checkpoint.build } else { self.number });
+        let mut work = self.store.begin().await?;
+        let stands = work.lock_checkpoint(&self.shown).await?;
         if stands.is_none_or(|stands| stands.build + 1 != self.number) {
             self.overtaken.raise();
             return Ok(false);
         }
-        let is_begun = checkpoint.build > 0;
-        self.applying.set_build(if is_begun { checkpoint.build } else { self.number });
         if is_begun {
             return Ok(true);
         }
-        self.applying.make(lease, &[self.applying.creation()]).await
+        // Nobody's, as it is beyond what is shown: left behind by whoever was ended at a bad time.
+        let scripts = [self.applying.removal(), self.applying.creation()];
+        self.applying.make_in(work, lease, &scripts).await
     }
 
     async fn handle(&mut self, chunk: Chunk<'_>) -> Result<Handled, Error> {

@@ -5,7 +5,7 @@ mod held;
 mod signal;
 mod turn;
 
-use std::{collections::HashSet, pin::pin, sync::Arc, time::Duration};
+use std::{collections::HashSet, error::Error as StdError, iter::successors, pin::pin, sync::Arc, time::Duration};
 
 use backon::ExponentialBackoff;
 use futures_util::future::{Either, select};
@@ -21,7 +21,9 @@ use super::{
     settings::{Attempts, BoxError, Settings},
     telemetry,
 };
-use crate::store::{Checkpoint, CheckpointStore, Claim, Claimed, Cursor, Error, Lease, LeaseHolder, RecordedEvent};
+use crate::store::{
+    Checkpoint, CheckpointStore, Claim, Claimed, Cursor, Error, Fault, Lease, LeaseHolder, RecordedEvent,
+};
 
 /// What is done with events.
 pub(super) trait Handle: Send {
@@ -127,7 +129,7 @@ impl<S: CheckpointStore + Clone + 'static> Runner<S> {
                     pauses = OUTAGE.pauses();
                     after
                 }
-                Err(error) if error.is_retryable() || error.is_outcome_unknown() => {
+                Err(error) if is_outage(&error) => {
                     telemetry::interrupted(&self.settings.consumer, &error);
                     pauses.next().unwrap_or(OUTAGE.longest_pause)
                 }
@@ -162,7 +164,7 @@ impl<S: CheckpointStore + Clone + 'static> Runner<S> {
         };
         let lapsed = earlier.and_then(|earlier| earlier.lease).filter(|lease| *lease.owner != **owner);
         telemetry::lease_taken(&self.settings.consumer, checkpoint.fence, lapsed.as_ref());
-        let held = Held::keep(&self.store, self.lease(&checkpoint));
+        let mut held = Held::keep(&self.store, self.lease(&checkpoint));
         let mut turn = Turn::new(self, &held, &checkpoint, stop);
         let ended = turn.work(&checkpoint, target, handle).await;
         if turn.has_got_on() {
@@ -174,8 +176,7 @@ impl<S: CheckpointStore + Clone + 'static> Runner<S> {
             drop(self.store.note_failure(&held.lease, &with_sources(error)).await);
         }
         if !matches!(ended, Ok(Ended::Lost)) {
-            // One that is not let go lapses by itself.
-            drop(self.store.release(&held.lease).await);
+            held.release(&self.store).await;
         }
         Ok(match ended? {
             Ended::Done => Next::Done,
@@ -194,9 +195,11 @@ impl<S: CheckpointStore + Clone + 'static> Runner<S> {
                     // Without a write, which it would be to ask.
                     return Ok((Claimed::Refused(checkpoint.clone()), earlier));
                 }
-                Cursor::START
+                None
             }
-            None => start.cursor(&self.store).await?,
+            // By force something is taken that is there.
+            None if by_force => None,
+            None => Some(start.cursor(&self.store).await?),
         };
         let claim = Claim {
             consumer: consumer.clone(),
@@ -237,7 +240,7 @@ impl<S: CheckpointStore + Clone + 'static> Runner<S> {
                 consumer.of()
             )));
         }
-        if found.version != *version {
+        if found.version != *version && (found.build > 0 || found.version > *version) {
             return Err(Error::Schema {
                 message: format!(
                     "the projection {} was built by version {}, and this is version {version}: {}",
@@ -252,7 +255,7 @@ impl<S: CheckpointStore + Clone + 'static> Runner<S> {
     }
 
     /// How long to wait until the lease may be free.
-    fn standby_pause(&self, checkpoint: &Checkpoint) -> Duration {
+    pub(super) fn standby_pause(&self, checkpoint: &Checkpoint) -> Duration {
         let longest = STANDBY_PAUSE.min(self.settings.lease / 3);
         let left = checkpoint.lease.as_ref().map(|lease| lease.expires_at - self.store.now());
         let left = left.and_then(|left| left.to_std().ok()).unwrap_or(longest);
@@ -267,7 +270,7 @@ enum Next {
 }
 
 /// An error with what lies beneath it, in one line.
-pub(super) fn with_sources(error: &(dyn std::error::Error + 'static)) -> String {
+pub(super) fn with_sources(error: &(dyn StdError + 'static)) -> String {
     let mut text = error.to_string();
     let mut beneath = error.source();
     while let Some(source) = beneath {
@@ -277,7 +280,16 @@ pub(super) fn with_sources(error: &(dyn std::error::Error + 'static)) -> String 
     text
 }
 
-/// An error of a handler that is the store's own, and passes.
+/// Tells whether a store that fails like this is waited for: one that is away, or was made a standby, or has no room.
+pub(super) fn is_outage(error: &Error) -> bool {
+    let is_waited_for = |fault: &Fault| matches!(fault, Fault::ReadOnly | Fault::Full | Fault::Io);
+    error.is_retryable()
+        || error.is_outcome_unknown()
+        || matches!(error, Error::Backend { fault, .. } if is_waited_for(fault))
+}
+
+/// An error of a handler's that a store brought about, itself or beneath it, and that passes.
 fn is_passing(error: &BoxError) -> Option<Error> {
-    error.downcast_ref::<Error>().filter(|error| error.is_retryable()).cloned()
+    let mut beneath = successors(Some(&**error as &(dyn StdError + 'static)), |&error| error.source());
+    beneath.find_map(|error| error.downcast_ref::<Error>().filter(|error| is_outage(error)).cloned())
 }

@@ -102,7 +102,6 @@ impl<'t, S: CheckpointStore + Clone + 'static> Turn<'t, S> {
                 up_to: target,
             },
         );
-        let mut suspect = checkpoint.crashes;
         // Passed over, and not yet noted.
         let mut passed = None;
         loop {
@@ -124,7 +123,7 @@ impl<'t, S: CheckpointStore + Clone + 'static> Turn<'t, S> {
                 continue;
             }
             passed = None;
-            if !self.suspect(&page, std::mem::take(&mut suspect)).await? || !self.page(&page, handle).await? {
+            if !self.page(&page, handle).await? {
                 return Ok(Ended::Lost);
             }
         }
@@ -171,16 +170,21 @@ impl<'t, S: CheckpointStore + Clone + 'static> Turn<'t, S> {
     /// Handles a page. `false`: the lease is lost; told to stop, it leaves the rest.
     async fn page(&mut self, page: &Page, handle: &mut impl Handle) -> Result<bool, Error> {
         let mut rest = &page.events[..];
-        // What was parked for the crashes it caused is behind the checkpoint already.
-        while rest.first().is_some_and(|event| event.position() <= self.cursor.position) {
-            rest = &rest[1..];
-        }
         while !rest.is_empty() && !self.stop.is_up() {
             if self.held.lost.is_up() {
                 return Ok(false);
             }
-            let (events, after) = rest.split_at(self.chunk_size().min(rest.len()));
+            let size = self.chunk_size().min(rest.len());
+            let (events, after) = rest.split_at(self.room(&rest[..size])?);
             let end = if after.is_empty() { page.end } else { Cursor::from(&events[events.len() - 1]) };
+            match self.suspect(events, end).await? {
+                Suspect::Sound => {}
+                Suspect::Parked => {
+                    rest = after;
+                    continue;
+                }
+                Suspect::Lost => return Ok(false),
+            }
             let chunk = Chunk {
                 lease: &self.held.lease,
                 from: self.cursor,
@@ -190,7 +194,6 @@ impl<'t, S: CheckpointStore + Clone + 'static> Turn<'t, S> {
                 stop: self.stop,
                 lost: &self.held.lost,
             };
-            self.room_behind(events)?;
             let handled = handle.handle(chunk).await?;
             let moved = match &handled {
                 Handled::Moved(moved) | Handled::Failed { moved, .. } => *moved,
@@ -214,21 +217,23 @@ impl<'t, S: CheckpointStore + Clone + 'static> Turn<'t, S> {
         Ok(true)
     }
 
-    /// Makes sure that there is room for events that are to be parked behind others.
-    fn room_behind(&self, events: &[RecordedEvent]) -> Result<(), Error> {
-        let Some(event) = events.iter().find(|event| self.parked.contains(&event.aggregate_id())) else {
-            return Ok(());
-        };
+    /// How many of these events there is room for, where some are to be parked behind others.
+    fn room(&self, events: &[RecordedEvent]) -> Result<usize, Error> {
         let most = match self.runner.settings.on_failure {
             OnFailure::Park { most } => most,
             // They were parked by a runner that was told to.
             OnFailure::Stop => PARKED_PAGE,
         };
-        if self.parked_events + events.len() as u64 <= u64::from(most) {
-            return Ok(());
+        let room = u64::from(most).saturating_sub(self.parked_events);
+        let mut behind = events.iter().enumerate().filter(|(_, event)| self.parked.contains(&event.aggregate_id()));
+        match behind.nth(usize::try_from(room).unwrap_or(usize::MAX)) {
+            None => Ok(events.len()),
+            Some((0, event)) => {
+                let full = "earlier events of its aggregate are parked, and there is no room for more";
+                Err(self.handler_error(event, full.into()))
+            }
+            Some((at, _)) => Ok(at),
         }
-        Err(self
-            .handler_error(event, "earlier events of its aggregate are parked, and there is no room for more".into()))
     }
 
     fn handler_error(&self, event: &RecordedEvent, error: BoxError) -> Error {
@@ -333,19 +338,25 @@ impl<'t, S: CheckpointStore + Clone + 'static> Turn<'t, S> {
         Ok(true)
     }
 
-    /// Parks the event at which runner after runner has ended, where events are parked. `false`: the lease is lost.
-    async fn suspect(&mut self, page: &Page, crashes: u32) -> Result<bool, Error> {
+    /// After a crash: notes which event is begun, and parks one that runner after runner has begun and not survived.
+    ///
+    /// Only where events are parked. Otherwise whoever runs the runners sees that they die.
+    async fn suspect(&mut self, events: &[RecordedEvent], end: Cursor) -> Result<Suspect, Error> {
         let settings = &self.runner.settings;
-        let Some(event) = page.events.first().filter(|event| !self.parked.contains(&event.aggregate_id())) else {
-            return Ok(true);
-        };
-        // The first time it was handled with others; since then alone.
-        if crashes < settings.attempts.most.max(2) || matches!(settings.on_failure, OnFailure::Stop) {
-            return Ok(true);
+        let [event] = events else { return Ok(Suspect::Sound) };
+        let is_stop = matches!(settings.on_failure, OnFailure::Stop);
+        if self.careful == 0 || is_stop || self.parked.contains(&event.aggregate_id()) {
+            return Ok(Suspect::Sound);
         }
-        let to = if page.events.len() == 1 { page.end } else { Cursor::from(event) };
-        self.give_up(event, to, crashes, format!("{crashes} runners in a row have ended while they handled it").into())
-            .await
+        let Some(times) = self.runner.store.begin_attempt(&self.held.lease, event.position()).await? else {
+            return Ok(Suspect::Lost);
+        };
+        if times <= settings.attempts.most {
+            return Ok(Suspect::Sound);
+        }
+        let times = times - 1;
+        let error = format!("{times} runners in a row have begun it, and have ended before it was handled");
+        Ok(if self.give_up(event, end, times, error.into()).await? { Suspect::Parked } else { Suspect::Lost })
     }
 
     /// Reads of which aggregates events are parked.
@@ -367,6 +378,13 @@ impl<'t, S: CheckpointStore + Clone + 'static> Turn<'t, S> {
             }
         }
     }
+}
+
+/// What is known of an event that is begun after a crash.
+enum Suspect {
+    Sound,
+    Parked,
+    Lost,
 }
 
 /// What a runner waited for.

@@ -303,7 +303,8 @@ pub async fn store_040_a_failed_database_uses_no_key_up(factory: &dyn Factory) {
         let eventful = Eventful::new(&store, [Happening::Lost(failure)]);
         let once = fixture.repository(&eventful).retry(Retry::never());
         let ended = once.execute(id, &Command::add(1)).idempotency_key(key("k")).await;
-        let told = ended.expect_err("nothing was sent").to_string();
+        let told = ended.expect_err("nothing was sent");
+        let told = told.store_error().expect("it is the store's").to_string();
         assert_eq!(told, wanted, "the failure is told as it was");
         assert_eq!(once.outcome(id, &key("k")).await.unwrap(), None, "the key is still free");
     }

@@ -75,7 +75,7 @@ pub async fn store_068_a_late_runner_moves_nothing(factory: &dyn Factory) {
         consumer: before.consumer.clone(),
         kind: ConsumerKind::Subscription,
         version: 0,
-        start: Cursor::START,
+        start: None,
         owner: "another".into(),
         length: Duration::from_secs(60),
         by_force: true,

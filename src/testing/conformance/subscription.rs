@@ -206,7 +206,7 @@ pub async fn store_102_names_and_settings_of_consumers_have_bounds(factory: &dyn
         sound().lease(Duration::ZERO),
         sound().lease(Duration::from_hours(25)),
         sound().batch_events(0),
-        sound().batch_events(10_001),
+        sound().batch_events(1_001),
         sound().owner(""),
         sound().owner("x".repeat(201)),
         sound().attempts(Attempts { most: 0, ..Attempts::default() }),

@@ -24,7 +24,7 @@ fn sales() -> Consumer {
 
 fn claim(consumer: Consumer, owner: &str) -> Claim {
     let (kind, start) = (ConsumerKind::Projection, Cursor::START);
-    Claim { consumer, kind, version: 1, start, owner: owner.into(), length: LEASE, by_force: false }
+    Claim { consumer, kind, version: 1, start: Some(start), owner: owner.into(), length: LEASE, by_force: false }
 }
 
 async fn lease(store: &dyn CheckpointStore, consumer: Consumer, owner: &str) -> Lease {

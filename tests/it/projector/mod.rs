@@ -2,6 +2,7 @@
 
 mod divergence;
 mod exactly_once;
+mod mishaps;
 mod place;
 mod poison;
 mod rebuild;

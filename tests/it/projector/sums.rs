@@ -26,6 +26,8 @@ pub struct Sums {
     pub applied: Arc<Mutex<Vec<u64>>>,
     /// The numbers that effects were had for.
     pub effects: Arc<Mutex<Vec<u64>>>,
+    /// Effects take their time.
+    pub effects_pause: bool,
     /// Behind its statements each event takes a permit, where there is a gate.
     pub gate: Option<Arc<Semaphore>>,
 }
@@ -39,6 +41,7 @@ impl Default for Sums {
             judge: Arc::new(|_| Ok(())),
             applied: Arc::default(),
             effects: Arc::default(),
+            effects_pause: false,
             gate: None,
         }
     }
@@ -110,6 +113,9 @@ macro_rules! projection_on {
 
             async fn effect(&self, event: &RecordedEvent) -> Result<(), BoxError> {
                 self.effects.lock().unwrap().push(number(event));
+                for _ in 0..if self.effects_pause { 100 } else { 0 } {
+                    tokio::task::yield_now().await;
+                }
                 Ok(())
             }
         }
