@@ -81,7 +81,8 @@ impl Told {
         let told = Self::compare(&told, &log);
         let mut effects = own.pairs("SELECT aggregate, sequence FROM effects").await;
         let mut sorted = log.clone();
-        (effects.sort(), sorted.sort());
+        effects.sort();
+        sorted.sort();
         assert_same(&effects, &sorted, "in the effects");
         told
     }
