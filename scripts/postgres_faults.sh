@@ -4,7 +4,8 @@
 #   scripts/postgres_faults.sh [FACTOR]     how much longer than in the suite: 10 by default
 #
 # With the default: at least 100 processes killed, 10 crashes of the server, 500 connections cut, 100 backends ended; and
-# the same under a subscription and a projector, whose holders are killed 200 times each. Each campaign ends with the check of the whole log. Servers are started from PostgreSQL's programs (ANNALS_TEST_PG_BIN,
+# under a subscription and a projector 200 holders of each killed, 30 crashes, 250 requests cut, 300 backends ended. Each
+# campaign ends with the check of the whole log. Servers are started from PostgreSQL's programs (ANNALS_TEST_PG_BIN,
 # /usr/lib/postgresql/*/bin or PATH), with fsync on. Fails where anything was lost, doubled or answered otherwise.
 set -euo pipefail
 

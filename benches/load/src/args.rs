@@ -31,7 +31,7 @@ pub(crate) struct Args {
     pub(crate) database_url: Option<String>,
 
     /// What is done.
-    #[arg(long, value_delimiter = ',', default_values_t = [Kind::Lifecycle, Kind::Contended, Kind::Load, Kind::Log])]
+    #[arg(long, value_delimiter = ',', default_values_t = [Kind::Lifecycle, Kind::Contended, Kind::Load, Kind::Log, Kind::Latency])]
     work: Vec<Kind>,
 
     /// How many commands a contender runs; loads follow from it.
@@ -61,6 +61,10 @@ pub(crate) struct Args {
     /// The same, where a log is read.
     #[arg(long, hide = true)]
     pub(crate) log_step: Option<String>,
+
+    /// The other process of a latency.
+    #[arg(long, hide = true)]
+    pub(crate) listen: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -73,6 +77,8 @@ enum Kind {
     Load,
     /// A log, from its beginning to its end.
     Log,
+    /// From an append to a subscription's handler; 2,000 events at the most.
+    Latency,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -89,7 +95,7 @@ impl Args {
             Kind::Contended => vec![Work::Contended],
             Kind::Load => [1_000, 10_000].map(|events| Work::Load { events }).into(),
             // Measured in another way.
-            Kind::Log => Vec::new(),
+            Kind::Log | Kind::Latency => Vec::new(),
         };
         self.work.iter().flat_map(of_kind).collect()
     }
@@ -101,6 +107,10 @@ impl Args {
         orders.sort_unstable();
         orders.dedup();
         orders
+    }
+
+    pub(crate) fn wants_latency(&self) -> bool {
+        self.work.contains(&Kind::Latency)
     }
 
     /// The databases, in the order of the tables.

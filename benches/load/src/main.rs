@@ -20,6 +20,7 @@ mod args;
 mod cell;
 mod conditions;
 mod contender;
+mod latency;
 mod log;
 mod order;
 mod place;
@@ -44,6 +45,9 @@ async fn main() -> Result<()> {
         let step: log::Step = serde_json::from_str(step).context("a step is JSON")?;
         println!("{}", step.run().await?);
         return Ok(());
+    }
+    if let Some(place) = &args.listen {
+        return latency::listen(&serde_json::from_str(place).context("a place is JSON")?).await;
     }
     let report = run(&args).await?;
     match args.format {
@@ -75,7 +79,11 @@ async fn run(args: &Args) -> Result<Report> {
     for engine in args.engines() {
         logs.extend(log::measure(args, *engine, server.as_mut()).await?);
     }
-    Ok(Report { conditions, rounds: args.rounds, commands: args.commands, groups, logs })
+    let mut latencies = Vec::new();
+    for engine in args.engines() {
+        latencies.extend(latency::measure(args, *engine, server.as_mut()).await?);
+    }
+    Ok(Report { conditions, rounds: args.rounds, commands: args.commands, groups, logs, latencies })
 }
 
 async fn measure(group: &mut Group, args: &Args, mut server: Option<&mut RunServer>) -> Result<()> {

@@ -6,6 +6,7 @@ use crate::{
     cell::Measures,
     conditions::Conditions,
     contender::{self, BASELINE},
+    latency::Latencies,
     log::LogGroup,
     place::Engine,
     statistics::median,
@@ -20,6 +21,7 @@ pub(crate) struct Report {
     pub(crate) commands: u64,
     pub(crate) groups: Vec<Group>,
     pub(crate) logs: Vec<LogGroup>,
+    pub(crate) latencies: Vec<Latencies>,
 }
 
 /// One piece of work.

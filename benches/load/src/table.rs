@@ -14,7 +14,8 @@ impl fmt::Display for Report {
         write!(f, "{}", self.conditions)?;
         writeln!(f, "medians of {} rounds; ratios to the first row are taken within a round", self.rounds)?;
         self.groups.iter().try_for_each(|group| group.fmt(f))?;
-        self.logs.iter().try_for_each(|log| log.fmt(f))
+        self.logs.iter().try_for_each(|log| log.fmt(f))?;
+        self.latencies.iter().try_for_each(|latencies| latencies.fmt(f))
     }
 }
 
