@@ -82,7 +82,8 @@ impl fmt::Display for LogGroup {
 }
 
 fn laps(table: &mut Table, laps: &Laps, what: &str, peaks: &[String]) {
-    let (per_second, cpu): (fn(&Lap) -> f64, fn(&Lap) -> f64) = (|lap| lap.per_second, |lap| lap.cpu_us_per_event);
+    let per_second: fn(&Lap) -> f64 = |lap| lap.per_second;
+    let cpu: fn(&Lap) -> f64 = |lap| lap.cpu_us_per_event;
     for (reader, peak) in READERS.into_iter().zip(peaks) {
         table.add_row([
             format!("{reader}{what}"),

@@ -46,7 +46,8 @@ impl Fold {
     pub(super) fn step(&mut self, position: u64, aggregate_id: Uuid, event: &OrderEvent) {
         self.events += 1;
         self.turnover.add(event);
-        self.aggregates ^= aggregate_id.as_u128().rotate_left(self.events as u32 % 128);
+        // Moved on with each event, so that the order counts as well.
+        self.aggregates = self.aggregates.rotate_left(1) ^ aggregate_id.as_u128();
         self.positions += u64::from(position > self.last_position);
         self.last_position = position;
     }
