@@ -56,46 +56,31 @@ impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Projector<S, P> {
                 self.projection.name()
             )));
         }
-        let mut halted = None;
-        let done = self.rebuild_in_rounds(&mut halted).await;
-        if let Some(halted) = &mut halted {
+        let mut rounds = Rounds { first: None, behind: 0, halted: None };
+        let done = self.rebuild_in(&mut rounds).await;
+        if let Some(halted) = &mut rounds.halted {
             halted.release(&self.runner.store).await;
         }
         done
     }
 
-    async fn rebuild_in_rounds(&self, halted: &mut Option<Held>) -> Result<(), Error> {
-        let (mut first, mut pauses, mut rounds) = (None, PAUSES.pauses(), 0);
+    async fn rebuild_in(&self, rounds: &mut Rounds) -> Result<(), Error> {
+        let mut pauses = PAUSES.pauses();
         loop {
-            let Some(shown) = self.shown().await? else {
-                return self.catch_up().await;
-            };
-            if shown.build != *first.get_or_insert(shown.build) {
-                if shown.version == self.projection.version() {
-                    // Somebody else has rebuilt it meanwhile.
+            match self.round(rounds).await {
+                Ok(Round::NothingShown) => return self.catch_up().await,
+                Ok(Round::Rebuilt) => return Ok(()),
+                Ok(Round::Swapped { earlier }) => {
+                    telemetry::changed(self.projection.name(), "rebuild");
+                    self.remove_old(earlier).await;
                     return Ok(());
                 }
-                first = Some(shown.build);
-            }
-            let round = self.round(&shown).await;
-            match round {
-                Ok(Round::Swapped) => {
-                    telemetry::changed(shown.consumer.name(), "rebuild");
-                    self.remove_old(shown.build).await;
-                    return Ok(());
-                }
-                Ok(Round::Behind) => {
-                    rounds += 1;
-                    if rounds >= ROUNDS && halted.as_ref().is_none_or(|held| held.lost.is_up()) {
-                        // Held until the swap, however long what is left to build takes.
-                        *halted = self.halt(&shown).await?;
-                    }
-                }
+                Ok(Round::Behind) => rounds.behind += 1,
                 Ok(Round::Taken { pause }) => sleep(pause).await,
                 // Somebody reads the view in a long transaction, the database is away, or a reply was lost: the next round
                 // finds out.
                 Err(error) if is_outage(&error) => {
-                    telemetry::interrupted(&shown.consumer.rebuild(), &error);
+                    telemetry::interrupted(&self.runner.settings.consumer.rebuild(), &error);
                     sleep(pauses.next().unwrap_or(LONGEST_PAUSE)).await;
                 }
                 Err(error) => return Err(error),
@@ -104,10 +89,24 @@ impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Projector<S, P> {
     }
 
     /// Builds up to where the shown build stands now, and swaps if it still does.
-    async fn round(&self, shown: &Checkpoint) -> Result<Round, Error> {
+    async fn round(&self, rounds: &mut Rounds) -> Result<Round, Error> {
+        let Some(shown) = self.shown().await? else {
+            return Ok(Round::NothingShown);
+        };
+        if shown.build != *rounds.first.get_or_insert(shown.build) {
+            if shown.version == self.projection.version() {
+                return Ok(Round::Rebuilt);
+            }
+            rounds.first = Some(shown.build);
+        }
+        if rounds.behind >= ROUNDS && rounds.halted.as_ref().is_none_or(|held| held.lost.is_up()) {
+            // Held until the swap, however long what is left to build takes.
+            rounds.halted = self.halt(&shown).await?;
+        }
+        let shown = self.shown().await?.unwrap_or(shown);
         let rebuild = self.rebuild_runner();
         self.discard_other(&rebuild).await?;
-        self.build_up_to(&rebuild, shown).await?;
+        self.build_up_to(&rebuild, &shown).await?;
         self.swap(&rebuild, shown.build + 1).await
     }
 
@@ -210,7 +209,7 @@ impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Projector<S, P> {
         };
         let lease = rebuild.lease(&built);
         let swapped = self.swap_in(&built, &lease).await;
-        if !matches!(swapped, Ok(Round::Swapped)) {
+        if !matches!(swapped, Ok(Round::Swapped { .. })) {
             // One that is not let go lapses by itself.
             drop(rebuild.store.release(&lease).await);
         }
@@ -236,7 +235,7 @@ impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Projector<S, P> {
             return Ok(Round::Behind);
         }
         work.commit().await?;
-        Ok(Round::Swapped)
+        Ok(Round::Swapped { earlier: built.build - 1 })
     }
 
     /// Removes the tables that are no longer shown, and those of the build before, if something kept them then.
@@ -251,9 +250,26 @@ impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Projector<S, P> {
     }
 }
 
+/// What a rebuild knows from one round to the next.
+struct Rounds {
+    /// What was shown in the first.
+    first: Option<u32>,
+    /// In so many what is shown had gone on.
+    behind: u32,
+    /// The lease of what is shown.
+    halted: Option<Held>,
+}
+
 /// How a round has ended.
 enum Round {
-    Swapped,
+    /// There is no build to be replaced.
+    NothingShown,
+    /// Somebody else has rebuilt it meanwhile.
+    Rebuilt,
+    Swapped {
+        /// What was shown before.
+        earlier: u32,
+    },
     /// What is shown has gone on.
     Behind,
     /// Somebody else rebuilds it.
@@ -281,6 +297,10 @@ impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Handle for Rebuilding<S
         let mut work = self.store.begin().await?;
         let stands = work.lock_checkpoint(&self.shown).await?;
         if stands.is_none_or(|stands| stands.build + 1 != self.number) {
+            if !is_begun && work.hold(lease).await? {
+                work.remove_checkpoint(&lease.consumer).await?;
+                work.commit().await?;
+            }
             self.overtaken.raise();
             return Ok(false);
         }
