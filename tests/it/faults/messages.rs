@@ -161,6 +161,8 @@ async fn a_rejection_speaks_for_itself() {
     let error = tallies.execute(Id::new(), &TallyCommand::Refuse).await.unwrap_err();
     assert_eq!(error.to_string(), "refused at 0");
     assert!(error.source().is_none());
-    let transparent = ExecuteError::<super::tally::Refused>::Store(Error::unavailable(std::io::Error::other("away")));
-    assert_eq!(chain(&transparent), ["the database could not be reached, nothing was written", "away"]);
+    let failed = ExecuteError::<super::tally::Refused>::Store(Error::unavailable(std::io::Error::other("away")));
+    let expected =
+        ["the command was not carried out", "the database could not be reached, nothing was written", "away"];
+    assert_eq!(chain(&failed), expected, "whoever is told of it finds the store's own error beneath");
 }
