@@ -1,6 +1,6 @@
 //! The port of checkpoints, on connections and transactions of PostgreSQL.
 
-use std::{error::Error as StdError, iter::successors};
+use std::error::Error as StdError;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -11,8 +11,8 @@ use super::{
 };
 use crate::store::{
     COUNTED_EVENTS, Checkpoint, CheckpointStore, CheckpointWork, Claim, Claimed, Consumer, Error, Lease,
-    NewParkedEvent, ParkedEvent, ParkedQuery, Position, Renewal, Step, check_name, check_number, check_partitions,
-    check_table_name, telemetry::operation,
+    NewParkedEvent, ParkedEvent, ParkedQuery, Position, Renewal, Step, beneath, check_name, check_number,
+    check_partitions, check_table_name, telemetry::operation,
 };
 
 /// What became of a statement that is its own commit: where the connection ended, nobody knows.
@@ -271,8 +271,7 @@ impl CheckpointWork for PostgresWork {
     }
 
     fn is_passing(&self, error: &(dyn StdError + 'static)) -> bool {
-        let mut beneath = successors(Some(error), |&error| error.source());
-        beneath.any(|error| error.downcast_ref::<sqlx::Error>().is_some_and(is_passing))
+        beneath(error).any(|error| error.downcast_ref::<sqlx::Error>().is_some_and(is_passing))
     }
 
     async fn set_build(&mut self, lease: &Lease, build: u32, version: u32) -> Result<bool, Error> {

@@ -6,10 +6,14 @@ use futures_util::future::select;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-use super::{Progress, progress, settings::Settings, telemetry};
-use crate::store::{
-    Checkpoint, CheckpointStore, Claim, Claimed, Error, Lease, ParkedEvent, ParkedQuery, Position, Selection,
+use super::{
+    Progress,
+    parked::Pages,
+    progress,
+    settings::{process_owner, run_of},
+    telemetry,
 };
+use crate::store::{Checkpoint, CheckpointStore, Claim, Claimed, Error, Lease, ParkedEvent, ParkedQuery, Position};
 
 /// Looks after the subscriptions and projections of a store, by their names.
 ///
@@ -198,22 +202,13 @@ impl<S: CheckpointStore + Clone> Consumers<S> {
     }
 
     async fn is_parked(&self, name: &str, aggregate_id: Uuid, sequence: u64) -> Result<bool, Error> {
-        let mut query = ParkedQuery {
-            name: name.to_owned(),
-            aggregate_id: Some(aggregate_id),
-            after: Position::START,
-            limit: PARKED_PAGE,
-        };
-        loop {
-            let page = self.store.parked(&query).await?;
+        let mut pages = Pages::of(name, Some(aggregate_id), PARKED_PAGE);
+        while let Some(page) = pages.next(&self.store).await? {
             if page.iter().any(|parked| parked.sequence == sequence) {
                 return Ok(true);
             }
-            match page.last() {
-                Some(last) if page.len() == PARKED_PAGE as usize => query.after = last.position,
-                _ => return Ok(false),
-            }
         }
+        Ok(false)
     }
 
     /// Takes the lease of a consumer by force, for one write.
@@ -224,7 +219,7 @@ impl<S: CheckpointStore + Clone> Consumers<S> {
             kind: *kind,
             version: *version,
             start: None,
-            owner: Settings::new(consumer.clone(), *kind, *version, Selection::all()).run_owner(),
+            owner: run_of(&process_owner()),
             length: SHORT_LEASE,
             by_force: true,
         };

@@ -2,13 +2,15 @@
 
 use std::collections::HashSet;
 
+use uuid::Uuid;
+
 use super::{
-    runner::{Held, Runner, with_sources},
+    runner::{Handle, Held, Runner},
     settings::BoxError,
 };
 use crate::store::{
-    Checkpoint, CheckpointStore, Claimed, Error, EventStoreExt as _, Lease, NewParkedEvent, ParkedEvent, ParkedQuery,
-    Position, RecordedEvent, StreamQuery,
+    CheckpointStore, Claimed, Error, EventStoreExt as _, Lease, NewParkedEvent, ParkedEvent, ParkedQuery, Position,
+    RecordedEvent, StreamQuery, with_sources,
 };
 
 /// Says what became of the parked events that were told again.
@@ -21,10 +23,7 @@ pub struct ParkedRun {
 }
 
 /// What is done with a parked event.
-pub(super) trait Replay: Send {
-    /// Gets ready under a lease. `false`: it is lost.
-    fn begin(&mut self, checkpoint: &Checkpoint, lease: &Lease) -> impl Future<Output = Result<bool, Error>> + Send;
-
+pub(super) trait Replay: Handle {
     /// Handles an event and takes it out of the parked ones.
     fn replay(&mut self, lease: &Lease, event: &RecordedEvent) -> impl Future<Output = Result<Replayed, Error>> + Send;
 }
@@ -36,8 +35,34 @@ pub(super) enum Replayed {
     Lost,
 }
 
-/// Parked events are read in pages of so many.
-const PAGE: u32 = 100;
+/// Parked events are told again in pages of so many.
+const PAGE_EVENTS: u32 = 100;
+
+/// Walks through the parked events of a name, page by page, in the order of their positions.
+pub(super) struct Pages {
+    query: ParkedQuery,
+    is_over: bool,
+}
+
+impl Pages {
+    pub(super) fn of(name: &str, aggregate_id: Option<Uuid>, page_events: u32) -> Self {
+        let query = ParkedQuery { name: name.to_owned(), aggregate_id, after: Position::START, limit: page_events };
+        Self { query, is_over: false }
+    }
+
+    /// The next page; `None` behind the last one.
+    pub(super) async fn next<S: CheckpointStore>(&mut self, store: &S) -> Result<Option<Vec<ParkedEvent>>, Error> {
+        if self.is_over {
+            return Ok(None);
+        }
+        let page = store.parked(&self.query).await?;
+        match page.last() {
+            Some(last) if page.len() == self.query.limit as usize => self.query.after = last.position,
+            _ => self.is_over = true,
+        }
+        Ok(Some(page))
+    }
+}
 
 /// Takes the lease, by force, and tells the parked events of a consumer again.
 pub(super) async fn replay<S: CheckpointStore + Clone + 'static>(
@@ -70,10 +95,8 @@ async fn all<S: CheckpointStore + Clone + 'static>(
 ) -> Result<ParkedRun, Error> {
     let consumer = &runner.settings.consumer;
     let (mut run, mut failed) = (ParkedRun::default(), HashSet::new());
-    let mut query =
-        ParkedQuery { name: consumer.name().to_owned(), aggregate_id: None, after: Position::START, limit: PAGE };
-    loop {
-        let page = runner.store.parked(&query).await?;
+    let mut pages = Pages::of(consumer.name(), None, PAGE_EVENTS);
+    while let Some(page) = pages.next(&runner.store).await? {
         for parked in page.iter().filter(|parked| consumer.has(parked.aggregate_id)) {
             if failed.contains(&parked.aggregate_id) {
                 run.left += 1;
@@ -100,11 +123,8 @@ async fn all<S: CheckpointStore + Clone + 'static>(
                 }
             }
         }
-        match page.last() {
-            Some(last) if page.len() == PAGE as usize => query.after = last.position,
-            _ => return Ok(run),
-        }
     }
+    Ok(run)
 }
 
 /// The event itself, from the log.

@@ -85,12 +85,6 @@ pub(super) async fn of<S: CheckpointStore>(store: &S, consumer: &Consumer) -> Re
     }
 }
 
-/// Looks at one that runs.
-#[cfg(feature = "metrics")]
-pub(super) async fn of_one<S: CheckpointStore>(store: &S, consumer: &Consumer) -> Result<Progress, Error> {
-    of(store, consumer).await?.ok_or_else(|| super::consumers::unknown(consumer.name()))
-}
-
 pub(super) async fn of_checkpoint<S: CheckpointStore>(store: &S, checkpoint: Checkpoint) -> Result<Progress, Error> {
     let now = store.now();
     let lag_events = store.count_after(checkpoint.cursor.position).await?;

@@ -5,7 +5,7 @@ use std::{error::Error as StdError, sync::Arc, time::Duration};
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use uuid::Uuid;
 
-use super::Start;
+use super::{Start, runner::PAGE_EVENTS};
 use crate::store::{Consumer, ConsumerKind, Error, Selection};
 
 /// Whatever a handler or a projection fails with.
@@ -66,10 +66,13 @@ pub enum OnFailure {
 }
 
 impl OnFailure {
+    /// The most parked events, by default.
+    pub(super) const PARKED_EVENTS: u32 = 1_000;
+
     /// Parks up to 1,000 events.
     #[must_use]
     pub const fn park() -> Self {
-        Self::Park { most: 1_000 }
+        Self::Park { most: Self::PARKED_EVENTS }
     }
 }
 
@@ -97,7 +100,7 @@ impl Settings {
             version,
             selection,
             start: Start::default(),
-            owner: format!("process {}", std::process::id()).into(),
+            owner: process_owner(),
             lease: Duration::from_secs(30),
             batch_events: 100,
             attempts: Attempts::default(),
@@ -134,12 +137,22 @@ impl Settings {
     const SHORTEST_LEASE: Duration = Duration::from_millis(100);
     const LONGEST_LEASE: Duration = Duration::from_hours(24);
     /// No more are read at once.
-    const MOST_BATCH_EVENTS: usize = 1_000;
+    const MOST_BATCH_EVENTS: usize = PAGE_EVENTS;
     const LONGEST_OWNER: usize = 200;
 
     /// The name of one run: two runs of one process are told apart.
     pub(super) fn run_owner(&self) -> Arc<str> {
-        // Of an id of version 7 the end is random.
-        format!("{}, run {}", self.owner, &Uuid::now_v7().simple().to_string()[20..]).into()
+        run_of(&self.owner)
     }
+}
+
+/// How a runner is named where nobody has named it.
+pub(super) fn process_owner() -> Arc<str> {
+    format!("process {}", std::process::id()).into()
+}
+
+/// The name of one run of an owner's.
+pub(super) fn run_of(owner: &str) -> Arc<str> {
+    // Of an id of version 7 the end is random.
+    format!("{owner}, run {}", &Uuid::now_v7().simple().to_string()[20..]).into()
 }

@@ -1,6 +1,6 @@
 //! Subscriptions: a handler that is told every event.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::{Instant, timeout};
 
@@ -127,8 +127,8 @@ impl<S: CheckpointStore + Clone + 'static> Subscription<S> {
     ///
     /// Default: 5 times, with growing pauses.
     ///
-    /// A handler that returns an [`Error`] of a store that [is retryable](Error::is_retryable) has not failed: it is called
-    /// again until the store is back.
+    /// A handler whose error is that of a store that is away, or has it beneath, has not failed: it is called again until
+    /// the store is back.
     pub const fn attempts(mut self, attempts: Attempts) -> Self {
         self.runner.settings.attempts = attempts;
         self
@@ -200,10 +200,7 @@ impl<S: CheckpointStore + Clone + 'static> Subscription<S> {
         F: Future<Output = Result<(), E>> + Send,
         E: Into<BoxError>,
     {
-        async move {
-            let target = Start::Now.cursor(&self.runner.store).await?;
-            self.runner.run(std::future::pending(), Some(target), &mut self.telling(handler)).await
-        }
+        async move { self.runner.catch_up(&mut self.telling(handler)).await }
     }
 
     /// Tells the parked events again and takes those out that are handled.
@@ -222,15 +219,15 @@ impl<S: CheckpointStore + Clone + 'static> Subscription<S> {
         F: Future<Output = Result<(), E>> + Send,
         E: Into<BoxError>,
     {
-        async move { parked::replay(&self.runner, &mut Again { telling: self.telling(handler) }).await }
+        async move { parked::replay(&self.runner, &mut self.telling(handler)).await }
     }
 
     /// Splits the subscription into so many partitions.
     ///
     /// Whoever runs it loses its lease.
     ///
-    /// All go on where the last of the old ones stood, so some events are told again, discarded ones among them. Runners of the old partitions end with
-    /// [`Error::Invalid`].
+    /// All go on where the last of the old ones stood, so some events are told again, discarded ones among them. Runners of
+    /// the old partitions end with [`Error::Invalid`].
     ///
     /// # Errors
     ///
@@ -300,12 +297,6 @@ where
     }
 }
 
-impl<S, H> fmt::Debug for Telling<'_, S, H> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Telling").field("is_at_most_once", &self.is_at_most_once).finish_non_exhaustive()
-    }
-}
-
 impl<S, H, F, E> Handle for Telling<'_, S, H>
 where
     S: CheckpointStore,
@@ -324,7 +315,7 @@ where
                 return acks.handled(index).await;
             }
             if chunk.parked.contains(&event.aggregate_id()) {
-                acks.behind.push(behind(event));
+                acks.behind.push(NewParkedEvent::behind_another(event));
                 continue;
             }
             if self.is_at_most_once && !acks.to(index + 1).await? {
@@ -345,17 +336,6 @@ where
             }
         }
         acks.handled(chunk.events.len()).await
-    }
-}
-
-/// An event that is parked since an earlier one of its aggregate is.
-pub(super) fn behind(event: &RecordedEvent) -> NewParkedEvent {
-    NewParkedEvent {
-        position: event.position(),
-        aggregate_id: event.aggregate_id(),
-        sequence: event.sequence(),
-        error: None,
-        attempts: 0,
     }
 }
 
@@ -392,29 +372,20 @@ impl<S: CheckpointStore> Acks<'_, S> {
     }
 }
 
-/// Tells parked events again.
-struct Again<T> {
-    telling: T,
-}
-
-impl<S, H, F, E> parked::Replay for Again<Telling<'_, S, H>>
+impl<S, H, F, E> parked::Replay for Telling<'_, S, H>
 where
     S: CheckpointStore,
     H: FnMut(RecordedEvent) -> F + Send,
     F: Future<Output = Result<(), E>> + Send,
     E: Into<BoxError>,
 {
-    async fn begin(&mut self, _: &Checkpoint, _: &Lease) -> Result<bool, Error> {
-        Ok(true)
-    }
-
     async fn replay(&mut self, lease: &Lease, event: &RecordedEvent) -> Result<parked::Replayed, Error> {
-        let (store, is_at_most_once) = (self.telling.store, self.telling.is_at_most_once);
+        let (store, is_at_most_once) = (self.store, self.is_at_most_once);
         let unpark = async || store.unpark(lease, event.aggregate_id(), event.sequence()).await;
         if is_at_most_once && !unpark().await? {
             return Ok(parked::Replayed::Lost);
         }
-        if let Err(error) = self.telling.tell(event).await {
+        if let Err(error) = self.tell(event).await {
             return Ok(parked::Replayed::Failed(error));
         }
         let is_out = is_at_most_once || unpark().await?;

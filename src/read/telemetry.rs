@@ -114,7 +114,7 @@ const REPORT_EVERY: std::time::Duration = std::time::Duration::from_secs(5);
 
 #[cfg(feature = "metrics")]
 async fn progress<S: CheckpointStore>(store: &S, consumer: &Consumer) {
-    if let Ok(progress) = super::progress::of_one(store, consumer).await {
+    if let Ok(Some(progress)) = super::progress::of(store, consumer).await {
         let name = || consumer.to_string();
         #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
         metrics::gauge!("annals_subscription_lag_events", "consumer" => name()).set(progress.lag_events as f64);

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{Cursor, Error, Position};
+use super::{Cursor, Error, Position, RecordedEvent};
 
 /// Names a consumer of the log, or one part of it: a subscription or a projection.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -264,6 +264,20 @@ pub struct NewParkedEvent {
     pub error: Option<String>,
     /// How often it was tried.
     pub attempts: u32,
+}
+
+impl NewParkedEvent {
+    /// Parks an event since an earlier one of its aggregate is parked.
+    #[must_use]
+    pub fn behind_another(event: &RecordedEvent) -> Self {
+        Self {
+            position: event.position(),
+            aggregate_id: event.aggregate_id(),
+            sequence: event.sequence(),
+            error: None,
+            attempts: 0,
+        }
+    }
 }
 
 /// Holds an event that was set aside.

@@ -1,6 +1,6 @@
 //! What can go wrong, and what the caller does about it.
 
-use std::{error::Error as StdError, fmt, sync::Arc};
+use std::{error::Error as StdError, fmt, iter::successors, sync::Arc};
 
 use uuid::Uuid;
 
@@ -232,4 +232,14 @@ impl From<EventError> for Error {
     fn from(source: EventError) -> Self {
         Self::codec("an event cannot be written or read", source)
     }
+}
+
+/// An error, and then what lies beneath it.
+pub(crate) fn beneath<'e>(error: &'e (dyn StdError + 'static)) -> impl Iterator<Item = &'e (dyn StdError + 'static)> {
+    successors(Some(error), |&error| error.source())
+}
+
+/// An error with what lies beneath it, in one line.
+pub(crate) fn with_sources(error: &(dyn StdError + 'static)) -> String {
+    beneath(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

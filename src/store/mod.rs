@@ -61,6 +61,7 @@ pub use checksum::{Trail, event_checksum};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use cursor::{Cursor, EventMark};
 pub use error::{AggregateName, Error, Fault};
+pub(crate) use error::{beneath, with_sources};
 pub use event::{EventRef, NewEvent, RecordedEvent};
 pub use fingerprint::Fingerprint;
 pub use front::Front;

@@ -18,8 +18,8 @@ use super::{Backend, Error, Position};
 
 /// Says how often a store looks for the events of other processes.
 ///
-/// It does while somebody waits for them. Events of the same store are noticed without looking, and so are those a database tells of. Looking finds them all,
-/// whoever was told or not.
+/// It does while somebody waits for them. Events of the same store are noticed without looking, and so are those a database
+/// tells of. Looking finds them all, whoever was told or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Polling {
     /// The first pause between two looks. Default: 100 milliseconds; at least 1.

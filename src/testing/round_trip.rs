@@ -1,8 +1,9 @@
 //! Events and rejections, written as a store writes them and read back.
 
-use std::error::Error;
-
-use crate::domain::{Aggregate, EncodedEvent, Upcasters, decode_event, encode_event};
+use crate::{
+    domain::{Aggregate, EncodedEvent, Upcasters, decode_event, encode_event},
+    store::with_sources,
+};
 
 /// Writes an event and reads it back, as a store would.
 pub(super) fn event<A: Aggregate>(upcasters: &Upcasters, event: &A::Event) -> Result<(EncodedEvent, A::Event), String> {
@@ -23,16 +24,4 @@ pub(super) fn rejection<A: Aggregate>(rejection: &A::Rejection) -> Result<A::Rej
 /// An event as it lies in the table: its type and its payload.
 pub(super) fn shown(encoded: &EncodedEvent) -> String {
     format!("{:?} {}", encoded.event_type, encoded.payload)
-}
-
-/// An error and what lies beneath it, in one line.
-pub(super) fn with_sources(error: &dyn Error) -> String {
-    let mut line = error.to_string();
-    let mut beneath = error.source();
-    while let Some(source) = beneath {
-        line.push_str(": ");
-        line.push_str(&source.to_string());
-        beneath = source.source();
-    }
-    line
 }

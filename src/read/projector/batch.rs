@@ -11,9 +11,11 @@ use crate::{
         parked::{Replay, Replayed},
         projection::Build,
         runner::{Chunk, Handle, Handled},
-        subscription::behind,
     },
-    store::{Checkpoint, CheckpointWork, Error, Lease, Position, ProjectionStore, RecordedEvent, Step, Work as _},
+    store::{
+        Checkpoint, CheckpointWork, Error, Lease, NewParkedEvent, Position, ProjectionStore, RecordedEvent, Step,
+        Work as _,
+    },
 };
 
 /// A transaction takes no more events after so long: others wait for what it writes.
@@ -25,7 +27,7 @@ pub(super) struct Applying<S, P> {
     projection: Arc<P>,
     /// What was handled before is replayed into a build of its own.
     is_rebuild: bool,
-    build: Build,
+    pub(super) build: Build,
     /// Up to here effects were had already under this lease, whatever became of the transaction.
     effects_until: Position,
 }
@@ -51,34 +53,20 @@ impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Applying<S, P> {
 
     /// Takes the tables of this build, and makes them where this is the first.
     async fn take_build(&mut self, checkpoint: &Checkpoint, lease: &Lease) -> Result<bool, Error> {
-        let tables = self.projection.tables();
-        if checkpoint.build > 0 || tables.is_empty() {
-            self.build = Build::new(checkpoint.build, tables);
+        let is_first = checkpoint.build == 0 && !self.projection.tables().is_empty();
+        self.set_build(if is_first { 1 } else { checkpoint.build });
+        if !is_first {
             return Ok(true);
         }
-        self.build = Build::new(1, tables);
-        self.make(lease, &[self.build.creation(), self.build.showing()]).await
+        self.make(self.store.begin().await?, lease, &[self.build.creation(), self.build.showing()]).await
     }
 
     pub(super) fn set_build(&mut self, number: u32) {
         self.build = Build::new(number, self.projection.tables());
     }
 
-    pub(super) fn creation(&self) -> String {
-        self.build.creation()
-    }
-
-    pub(super) fn removal(&self) -> String {
-        self.build.removal()
-    }
-
-    /// Makes tables and notes the build in one transaction. `false`: the lease is lost.
-    async fn make(&self, lease: &Lease, scripts: &[String]) -> Result<bool, Error> {
-        self.make_in(self.store.begin().await?, lease, scripts).await
-    }
-
-    /// The same in a transaction that was begun.
-    pub(super) async fn make_in(&self, mut work: S::Work, lease: &Lease, scripts: &[String]) -> Result<bool, Error> {
+    /// Makes tables and notes the build, as all that is done in this transaction. `false`: the lease is lost.
+    pub(super) async fn make(&self, mut work: S::Work, lease: &Lease, scripts: &[String]) -> Result<bool, Error> {
         if !work.hold(lease).await? {
             return Ok(false);
         }
@@ -108,7 +96,7 @@ impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Applying<S, P> {
                 break;
             }
             if chunk.parked.contains(&event.aggregate_id()) {
-                parked.push(behind(event));
+                parked.push(NewParkedEvent::behind_another(event));
             } else {
                 let mut target = Target::new(work.connection(), &self.build, self.is_rebuild);
                 match chunk.lost.unless(self.projection.apply(event, &mut target)).await {
@@ -191,10 +179,6 @@ impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Handle for Applying<S, 
 }
 
 impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Replay for Applying<S, P> {
-    async fn begin(&mut self, checkpoint: &Checkpoint, lease: &Lease) -> Result<bool, Error> {
-        self.take_build(checkpoint, lease).await
-    }
-
     async fn replay(&mut self, lease: &Lease, event: &RecordedEvent) -> Result<Replayed, Error> {
         if let Err(error) = self.projection.effect(event).await {
             return Ok(Replayed::Failed(error));

@@ -22,7 +22,8 @@ pub(super) type ConnectionOf<S> = <<S as Transactional>::Work as Work>::Connecti
 /// Rows and checkpoint move in one transaction.
 ///
 /// Of all that run one name one works and the others stand by, as with a [`Subscription`](crate::Subscription): a lease with a
-/// fence, and a late holder's batch is rolled back. Clones share the projection. One projector serves every store whose connection its projection takes.
+/// fence, and a late holder's batch is rolled back. One projector serves every store whose connection its projection takes.
+/// Clones share the projection.
 ///
 /// ```
 /// # async fn example<P: annals::Projection<sqlx::SqliteConnection>>(store: annals::SqliteStore, sales: P)
@@ -149,8 +150,7 @@ impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Projector<S, P> {
     ///
     /// As for [`run`](Self::run).
     pub async fn catch_up(&self) -> Result<(), Error> {
-        let target = Start::Now.cursor(&self.runner.store).await?;
-        self.runner.run(std::future::pending(), Some(target), &mut self.applying()).await
+        self.runner.catch_up(&mut self.applying()).await
     }
 
     /// Applies the parked events again and takes those out that succeed.

@@ -7,9 +7,9 @@ use tokio::time::sleep;
 use super::{ConnectionOf, Projector, batch::Applying};
 use crate::{
     read::{
-        Attempts, Projection, Start,
+        Projection, Start,
         projection::Build,
-        runner::{Chunk, Handle, Handled, Held, Raise, Runner, is_outage, signal},
+        runner::{Chunk, Handle, Handled, Held, OUTAGE, Raise, Runner, is_outage, other_version, signal},
         settings::Settings,
         telemetry,
     },
@@ -18,12 +18,6 @@ use crate::{
 
 /// After so many rounds the runner of the build that is shown is made to stand by, so that it no longer runs away.
 const ROUNDS: u32 = 5;
-
-/// The longest pause between two tries to swap, while somebody holds the views or the database is away.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-
-const PAUSES: Attempts =
-    Attempts { most: u32::MAX, first_pause: Duration::from_millis(50), longest_pause: LONGEST_PAUSE };
 
 impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Projector<S, P> {
     /// Builds the projection anew, **without downtime**.
@@ -65,7 +59,7 @@ impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Projector<S, P> {
     }
 
     async fn rebuild_in(&self, rounds: &mut Rounds) -> Result<(), Error> {
-        let mut pauses = PAUSES.pauses();
+        let mut pauses = OUTAGE.pauses();
         loop {
             match self.round(rounds).await {
                 Ok(Round::NothingShown) => return self.catch_up().await,
@@ -81,7 +75,7 @@ impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Projector<S, P> {
                 // finds out.
                 Err(error) if is_outage(&error) => {
                     telemetry::interrupted(&self.runner.settings.consumer.rebuild(), &error);
-                    sleep(pauses.next().unwrap_or(LONGEST_PAUSE)).await;
+                    sleep(pauses.next().unwrap_or(OUTAGE.longest_pause)).await;
                 }
                 Err(error) => return Err(error),
             }
@@ -90,7 +84,7 @@ impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Projector<S, P> {
 
     /// Builds up to where the shown build stands now, and swaps if it still does.
     async fn round(&self, rounds: &mut Rounds) -> Result<Round, Error> {
-        let Some(shown) = self.shown().await? else {
+        let Some(mut shown) = self.shown().await? else {
             return Ok(Round::NothingShown);
         };
         if shown.build != *rounds.first.get_or_insert(shown.build) {
@@ -102,8 +96,9 @@ impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Projector<S, P> {
         if rounds.behind >= ROUNDS && rounds.halted.as_ref().is_none_or(|held| held.lost.is_up()) {
             // Held until the swap, however long what is left to build takes.
             rounds.halted = self.halt(&shown).await?;
+            // It may have gone on until then.
+            shown = self.shown().await?.unwrap_or(shown);
         }
-        let shown = self.shown().await?.unwrap_or(shown);
         let rebuild = self.rebuild_runner();
         self.discard_other(&rebuild).await?;
         self.build_up_to(&rebuild, &shown).await?;
@@ -137,15 +132,7 @@ impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Projector<S, P> {
         if shown.version <= self.projection.version() {
             return Ok(());
         }
-        Err(Error::Schema {
-            message: format!(
-                "the projection {} was built by version {}, and this is version {}: run the newer code",
-                self.projection.name(),
-                shown.version,
-                self.projection.version()
-            ),
-            source: None,
-        })
+        Err(other_version(self.projection.name(), shown.version, self.projection.version()))
     }
 
     /// Runs the rebuild as a consumer of its own.
@@ -308,8 +295,8 @@ impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Handle for Rebuilding<S
             return Ok(true);
         }
         // Nobody's, as it is beyond what is shown: left behind by whoever was ended at a bad time.
-        let scripts = [self.applying.removal(), self.applying.creation()];
-        self.applying.make_in(work, lease, &scripts).await
+        let scripts = [self.applying.build.removal(), self.applying.build.creation()];
+        self.applying.make(work, lease, &scripts).await
     }
 
     async fn handle(&mut self, chunk: Chunk<'_>) -> Result<Handled, Error> {

@@ -6,7 +6,7 @@ use super::signal::Task;
 use crate::store::{Consumer, Cursor, Error, EventRef, EventStore, LogQuery, RecordedEvent, Selection};
 
 /// The most events of a page.
-const PAGE_EVENTS: u64 = 1_000;
+pub(in crate::read) const PAGE_EVENTS: usize = 1_000;
 
 /// The most bytes of payloads and metadata in a page, but for its last event.
 const PAGE_BYTES: usize = 4 << 20;
@@ -89,7 +89,7 @@ async fn read<S: EventStore>(
 
 /// Reads one page, and tells whether it was the last there is.
 async fn read_page<S: EventStore>(store: &S, wanted: &Wanted) -> Result<(Page, bool), Error> {
-    let query = LogQuery::all().after_cursor(wanted.after).select(wanted.selection.clone()).limit(PAGE_EVENTS);
+    let query = LogQuery::all().after_cursor(wanted.after).select(wanted.selection.clone()).limit(PAGE_EVENTS as u64);
     let mut page = Page { events: Vec::new(), end: wanted.after };
     let (mut bytes, mut visited, mut cut) = (0, 0, None);
     let visit = &mut |event: EventRef<'_>| {

@@ -5,7 +5,7 @@ mod held;
 mod signal;
 mod turn;
 
-use std::{collections::HashSet, error::Error as StdError, iter::successors, pin::pin, sync::Arc, time::Duration};
+use std::{collections::HashSet, pin::pin, sync::Arc, time::Duration};
 
 use backon::ExponentialBackoff;
 use futures_util::future::{Either, select};
@@ -14,15 +14,18 @@ use uuid::Uuid;
 
 use self::turn::Turn;
 pub(super) use self::{
+    feed::PAGE_EVENTS,
     held::Held,
     signal::{Raise, Signal, signal},
 };
 use super::{
+    Start,
     settings::{Attempts, BoxError, Settings},
     telemetry,
 };
 use crate::store::{
-    Checkpoint, CheckpointStore, Claim, Claimed, Cursor, Error, Fault, Lease, LeaseHolder, RecordedEvent,
+    Checkpoint, CheckpointStore, Claim, Claimed, Cursor, Error, Fault, Lease, LeaseHolder, RecordedEvent, beneath,
+    with_sources,
 };
 
 /// What is done with events.
@@ -96,7 +99,7 @@ enum Ended {
 const STANDBY_PAUSE: Duration = Duration::from_secs(1);
 
 /// The pauses while the database cannot be reached.
-const OUTAGE: Attempts =
+pub(super) const OUTAGE: Attempts =
     Attempts { most: u32::MAX, first_pause: Duration::from_millis(50), longest_pause: Duration::from_secs(5) };
 
 impl<S: CheckpointStore + Clone + 'static> Runner<S> {
@@ -117,6 +120,12 @@ impl<S: CheckpointStore + Clone + 'static> Runner<S> {
             }
             Either::Right((ended, _)) => ended,
         }
+    }
+
+    /// Runs until everything that is there now was handled.
+    pub(super) async fn catch_up(&self, handle: &mut impl Handle) -> Result<(), Error> {
+        let target = Start::Now.cursor(&self.store).await?;
+        self.run(std::future::pending(), Some(target), handle).await
     }
 
     async fn run_until(&self, stop: &Signal, target: Option<Cursor>, handle: &mut impl Handle) -> Result<(), Error> {
@@ -241,15 +250,7 @@ impl<S: CheckpointStore + Clone + 'static> Runner<S> {
             )));
         }
         if found.version != *version && (found.build > 0 || found.version > *version) {
-            return Err(Error::Schema {
-                message: format!(
-                    "the projection {} was built by version {}, and this is version {version}: {}",
-                    consumer.name(),
-                    found.version,
-                    if found.version < *version { "rebuild it" } else { "run the newer code" }
-                ),
-                source: None,
-            });
+            return Err(other_version(consumer.name(), found.version, *version));
         }
         Ok(())
     }
@@ -269,15 +270,11 @@ enum Next {
     Again { after: Duration },
 }
 
-/// An error with what lies beneath it, in one line.
-pub(super) fn with_sources(error: &(dyn StdError + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut beneath = error.source();
-    while let Some(source) = beneath {
-        text = format!("{text}: {source}");
-        beneath = source.source();
-    }
-    text
+/// What is built is of another version than this code's.
+pub(super) fn other_version(name: &str, found: u32, version: u32) -> Error {
+    let mend = if found < version { "rebuild it" } else { "run the newer code" };
+    let message = format!("the projection {name} was built by version {found}, and this is version {version}: {mend}");
+    Error::Schema { message, source: None }
 }
 
 /// Tells whether a store that fails like this is waited for: one that is away, or was made a standby, or has no room.
@@ -290,6 +287,5 @@ pub(super) fn is_outage(error: &Error) -> bool {
 
 /// An error of a handler's that a store brought about, itself or beneath it, and that passes.
 fn is_passing(error: &BoxError) -> Option<Error> {
-    let mut beneath = successors(Some(&**error as &(dyn StdError + 'static)), |&error| error.source());
-    beneath.find_map(|error| error.downcast_ref::<Error>().filter(|error| is_outage(error)).cloned())
+    beneath(&**error).find_map(|error| error.downcast_ref::<Error>().filter(|error| is_outage(error)).cloned())
 }

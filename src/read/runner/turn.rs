@@ -10,16 +10,17 @@ use uuid::Uuid;
 use super::{
     Chunk, Ended, Handle, Handled, Held, OUTAGE, Runner, Signal,
     feed::{Feed, Page, Wanted},
-    is_passing, with_sources,
+    is_passing,
 };
 use crate::{
     read::{
+        parked::Pages,
         settings::{BoxError, OnFailure},
         telemetry,
     },
     store::{
-        AggregateName, Checkpoint, CheckpointStore, Cursor, Error, NewParkedEvent, ParkedQuery, Position,
-        RecordedEvent, Step,
+        AggregateName, Checkpoint, CheckpointStore, Cursor, Error, NewParkedEvent, Position, RecordedEvent, Step,
+        with_sources,
     },
 };
 
@@ -170,7 +171,11 @@ impl<'t, S: CheckpointStore + Clone + 'static> Turn<'t, S> {
     /// Handles a page. `false`: the lease is lost; told to stop, it leaves the rest.
     async fn page(&mut self, page: &Page, handle: &mut impl Handle) -> Result<bool, Error> {
         let mut rest = &page.events[..];
-        while !rest.is_empty() && !self.stop.is_up() {
+        loop {
+            rest = &rest[rest.partition_point(|event| event.position() <= self.cursor.position)..];
+            if rest.is_empty() || self.stop.is_up() {
+                return Ok(true);
+            }
             if self.held.lost.is_up() {
                 return Ok(false);
             }
@@ -179,10 +184,7 @@ impl<'t, S: CheckpointStore + Clone + 'static> Turn<'t, S> {
             let end = if after.is_empty() { page.end } else { Cursor::from(&events[events.len() - 1]) };
             match self.suspect(events, end).await? {
                 Suspect::Sound => {}
-                Suspect::Parked => {
-                    rest = after;
-                    continue;
-                }
+                Suspect::Parked => continue,
                 Suspect::Lost => return Ok(false),
             }
             let chunk = Chunk {
@@ -210,11 +212,7 @@ impl<'t, S: CheckpointStore + Clone + 'static> Turn<'t, S> {
             {
                 return Ok(false);
             }
-            while rest.first().is_some_and(|event| event.position() <= self.cursor.position) {
-                rest = &rest[1..];
-            }
         }
-        Ok(true)
     }
 
     /// How many of these events there is room for, where some are to be parked behind others.
@@ -222,7 +220,7 @@ impl<'t, S: CheckpointStore + Clone + 'static> Turn<'t, S> {
         let most = match self.runner.settings.on_failure {
             OnFailure::Park { most } => most,
             // They were parked by a runner that was told to.
-            OnFailure::Stop => PARKED_PAGE,
+            OnFailure::Stop => OnFailure::PARKED_EVENTS,
         };
         let room = u64::from(most).saturating_sub(self.parked_events);
         let mut behind = events.iter().enumerate().filter(|(_, event)| self.parked.contains(&event.aggregate_id()));
@@ -321,13 +319,8 @@ impl<'t, S: CheckpointStore + Clone + 'static> Turn<'t, S> {
         if self.parked_events >= most {
             return Err(self.handler_error(event, error));
         }
-        let parked = NewParkedEvent {
-            position: event.position(),
-            aggregate_id: event.aggregate_id(),
-            sequence: event.sequence(),
-            error: Some(with_sources(&*error)),
-            attempts,
-        };
+        let parked =
+            NewParkedEvent { error: Some(with_sources(&*error)), attempts, ..NewParkedEvent::behind_another(event) };
         if !self.step(to, &[parked]).await? {
             return Ok(false);
         }
@@ -362,21 +355,12 @@ impl<'t, S: CheckpointStore + Clone + 'static> Turn<'t, S> {
     /// Reads of which aggregates events are parked.
     async fn know_parked(&mut self) -> Result<(), Error> {
         let consumer = &self.runner.settings.consumer;
-        let mut query = ParkedQuery {
-            name: consumer.name().to_owned(),
-            aggregate_id: None,
-            after: Position::START,
-            limit: PARKED_PAGE,
-        };
-        loop {
-            let page = self.runner.store.parked(&query).await?;
+        let mut pages = Pages::of(consumer.name(), None, PARKED_PAGE);
+        while let Some(page) = pages.next(&self.runner.store).await? {
             self.parked_events += page.len() as u64;
             self.parked.extend(page.iter().map(|event| event.aggregate_id).filter(|id| consumer.has(*id)));
-            match page.last() {
-                Some(last) if page.len() == PARKED_PAGE as usize => query.after = last.position,
-                _ => return Ok(()),
-            }
         }
+        Ok(())
     }
 }
 

@@ -103,7 +103,7 @@ impl<A: Aggregate> Check<A> {
             Ok(event) => event,
             Err(error) => {
                 let advice = self.advice(event_type, schema_version, &error);
-                let why = round_trip::with_sources(&error);
+                let why = crate::store::with_sources(&error);
                 self.changed.insert(name.clone());
                 return Err(format!("{place}, can no longer be read\n   {why}\n   {advice}"));
             }
@@ -112,7 +112,8 @@ impl<A: Aggregate> Check<A> {
         if schema_version != self.upcasters.schema_version(event_type) {
             return Ok(());
         }
-        let encoded = encode_event(&event).map_err(|error| format!("{place}: {}", round_trip::with_sources(&error)))?;
+        let encoded =
+            encode_event(&event).map_err(|error| format!("{place}: {}", crate::store::with_sources(&error)))?;
         let is = JsonShape::of(&serde_json::from_str(&encoded.payload).map_err(unfit)?);
         let differences = was.differences(&is);
         if differences.is_empty() {
