@@ -7,9 +7,14 @@
 
 pub mod command;
 pub mod domain;
+#[cfg(any(feature = "http", feature = "client"))]
+pub mod http;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+pub mod process;
 pub mod read;
+#[cfg(feature = "redis")]
+pub mod redis;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 pub mod store;
@@ -34,6 +39,7 @@ pub use crate::{
         AggregateName, Append, Appended, CheckpointStore, Clock, Consumer, ConsumerKind, Cursor, Error, EventRef,
         EventStore, EventStoreExt, ExpectedVersion, Fault, Fingerprint, IdempotencyKey, Limits, LogQuery, LogRead,
         ManualClock, Metadata, NewEvent, ParkedEvent, Polling, Position, ProjectionStore, Receipt, ReceiptOutcome,
-        RecordedEvent, Selection, StreamQuery, StreamRead, SystemClock, Transactional, Work,
+        RecordedEvent, ResponseStore, Retention, Scope, ScopedKey, Selection, StepStore, StreamQuery, StreamRead,
+        SystemClock, Transactional, Work,
     },
 };

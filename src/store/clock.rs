@@ -21,6 +21,13 @@ pub trait Clock: fmt::Debug + Send + Sync {
         // Through what is stored, so that both are the same in every year.
         DateTime::from_timestamp_micros(now.timestamp_micros()).unwrap_or(now)
     }
+
+    /// Tells whether this is just the machine's time.
+    ///
+    /// Leases on requests are then timed by the database's server, where there is one: all who ask it share its clock.
+    fn is_machine_time(&self) -> bool {
+        false
+    }
 }
 
 /// Tells the time of the machine.
@@ -30,6 +37,10 @@ pub struct SystemClock;
 impl Clock for SystemClock {
     fn now(&self) -> DateTime<Utc> {
         Utc::now()
+    }
+
+    fn is_machine_time(&self) -> bool {
+        true
     }
 }
 

@@ -58,6 +58,12 @@ impl IdempotencyKey {
         Self(format!(" {command_id}").into())
     }
 
+    /// A key that is a hash in hexadecimal digits: 1 to 255 of them.
+    pub(crate) fn of_hash(digits: &str) -> Self {
+        debug_assert!(!digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
+        Self(digits.into())
+    }
+
     /// The key as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -26,11 +26,18 @@ mod port;
 mod query;
 mod queue;
 mod receipt;
+mod response;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod response_limits;
+mod responses;
+mod retention;
+mod scope;
 mod snapshot;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod split;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod standing;
+mod step_record;
 #[cfg_attr(
     not(any(feature = "sqlite", feature = "postgres")),
     allow(dead_code, reason = "some of it is told by backends alone")
@@ -76,11 +83,20 @@ pub(crate) use port::forward_event_store;
 pub use port::{Backend, Concurrency, EventStore, EventStoreExt, Visit};
 pub use query::{Direction, LogQuery, LogRead, Selection, StreamQuery, StreamRead};
 pub use receipt::{NewReceipt, Receipt, ReceiptOutcome};
+pub use response::{
+    AbandonedRequest, ClaimedResponse, FinishedResponse, LetGo, Operation, ResponseAction, ResponseClaim,
+    ResponseLease, ResponseQuery, ResponseRow, ResponseState, RunningResponse, StoredBody, StoredRequest,
+    StoredResponse,
+};
+pub use responses::{ResponseStore, ResponseWork};
+pub use retention::{Expiring, Retention};
+pub use scope::{Scope, ScopedKey};
 pub use snapshot::{LoadQuery, LoadVisitor, SnapshotRef};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use split::Split;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use standing::{Head, Request};
+pub use step_record::{StepRecord, StepRun, StepState, StepStore};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use transaction::HeldTransaction;
 pub use version::{ExpectedVersion, Position};

@@ -1,0 +1,1 @@
+//! Finished answers in Redis, in front of the database that holds them.
