@@ -8,6 +8,8 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
+use super::JsonPointer;
+
 /// Tells why a text has no canonical form.
 #[derive(Debug, thiserror::Error)]
 #[error("no canonical form")]
@@ -24,15 +26,33 @@ pub struct CanonicalJsonError(#[from] serde_json::Error);
 /// [`CanonicalJsonError`] where the text is not JSON, has two members of one name in an object, or is nested deeper
 /// than 128 levels.
 pub fn canonical_json(json: &str) -> Result<String, CanonicalJsonError> {
+    canonical_json_without(json, &[])
+}
+
+/// Rewrites JSON as [`canonical_json`] does, and leaves out what the pointers name.
+///
+/// A pointer to what is not there names nothing.
+///
+/// # Errors
+///
+/// As [`canonical_json`]; what is left out must be JSON, too.
+pub fn canonical_json_without(json: &str, leave_out: &[JsonPointer]) -> Result<String, CanonicalJsonError> {
     let mut canonical = String::with_capacity(json.len());
-    write_value(serde_json::from_str(json)?, 0, &mut canonical)?;
+    let leave_out: Vec<_> = leave_out.iter().map(JsonPointer::tokens).collect();
+    write_value(serde_json::from_str(json)?, &leave_out, 0, &mut canonical)?;
     Ok(canonical)
 }
 
 /// As deep as serde_json itself goes.
 const MAX_DEPTH: usize = 128;
 
-fn write_value(value: &RawValue, depth: usize, out: &mut String) -> Result<(), serde_json::Error> {
+/// `leave_out`: the pointers that lead into this value, each with the tokens that are still to come.
+fn write_value(
+    value: &RawValue,
+    leave_out: &[&[String]],
+    depth: usize,
+    out: &mut String,
+) -> Result<(), serde_json::Error> {
     let text = value.get().trim_ascii();
     if depth > MAX_DEPTH {
         return Err(serde::de::Error::custom("nested too deep"));
@@ -40,16 +60,24 @@ fn write_value(value: &RawValue, depth: usize, out: &mut String) -> Result<(), s
     match text.as_bytes().first() {
         Some(b'{') => {
             let mut members: Vec<_> = serde_json::from_str::<Members<'_>>(text)?.0;
+            members.retain(|(name, _)| !is_named(leave_out, name));
             members.sort_by_cached_key(|(name, _)| name.encode_utf16().collect::<Vec<_>>());
             write_list('{', '}', members, out, |(name, value), out| {
                 write_string(&name, out)?;
                 out.push(':');
-                write_value(value, depth + 1, out)
+                write_value(value, &inside(leave_out, &name), depth + 1, out)
             })
         }
         Some(b'[') => {
             let items = serde_json::from_str::<Items<'_>>(text)?.0;
-            write_list('[', ']', items, out, |item, out| write_value(item, depth + 1, out))
+            if leave_out.is_empty() {
+                return write_list('[', ']', items, out, |item, out| write_value(item, &[], depth + 1, out));
+            }
+            let items = items.into_iter().enumerate().map(|(at, item)| (at.to_string(), item));
+            let items: Vec<_> = items.filter(|(at, _)| !is_named(leave_out, at)).collect();
+            write_list('[', ']', items, out, |(at, item), out| {
+                write_value(item, &inside(leave_out, &at), depth + 1, out)
+            })
         }
         Some(b'"') => write_string(&serde_json::from_str::<String>(text)?, out),
         _ => {
@@ -57,6 +85,17 @@ fn write_value(value: &RawValue, depth: usize, out: &mut String) -> Result<(), s
             Ok(())
         }
     }
+}
+
+/// A pointer ends at this member or item.
+fn is_named(leave_out: &[&[String]], name: &str) -> bool {
+    leave_out.iter().any(|tokens| matches!(tokens, [only] if only == name))
+}
+
+/// The pointers that lead on through this member or item.
+fn inside<'p>(leave_out: &[&'p [String]], name: &str) -> Vec<&'p [String]> {
+    let first_is_name = |tokens: &&'p [String]| tokens.first().is_some_and(|first| first == name);
+    leave_out.iter().copied().filter(first_is_name).map(|tokens| &tokens[1..]).collect()
 }
 
 fn write_list<T>(
@@ -139,7 +178,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Items<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::canonical_json;
+    use super::{canonical_json, canonical_json_without};
+    use crate::store::JsonPointer;
 
     fn same(one: &str, other: &str) -> bool {
         canonical_json(one).unwrap() == canonical_json(other).unwrap()
@@ -167,6 +207,26 @@ mod tests {
         assert!(!same("12345678901234567890123", "12345678901234567890124"));
         assert!(!same("0.1", "0.10000000000000001"));
         assert_eq!(canonical_json("[1e0, -0]").unwrap(), "[1e0,-0]");
+    }
+
+    #[test]
+    fn what_is_pointed_at_is_left_out_and_the_rest_stays_as_written() {
+        let json = "{\"a/b\":1,\"c\":[{\"d\":9007199254740993,\"e\":1},2],\"~\":0,\"0\":{\"c\":5}}";
+        for (leave_out, left) in [
+            (vec![], "{\"0\":{\"c\":5},\"a/b\":1,\"c\":[{\"d\":9007199254740993,\"e\":1},2],\"~\":0}"),
+            (vec!["/a~1b", "/~0", "/0"], "{\"c\":[{\"d\":9007199254740993,\"e\":1},2]}"),
+            (vec!["/a~1b", "/~0", "/0", "/c/0/e"], "{\"c\":[{\"d\":9007199254740993},2]}"),
+            (vec!["/a~1b", "/~0", "/0", "/c/0/e", "/c/0"], "{\"c\":[2]}"),
+            (vec!["/a~1b", "/~0", "/0/c", "/c"], "{\"0\":{}}"),
+            (
+                vec!["/d", "/c/-", "/c/00", "/c/2", "/a/b", "/a~1b/x", "/~0", "/c/1", "/c/0/e/f", "/0", "/"],
+                "{\"a/b\":1,\"c\":[{\"d\":9007199254740993,\"e\":1}]}",
+            ),
+        ] {
+            let pointers: Vec<_> = leave_out.iter().map(|pointer| JsonPointer::parse(pointer).unwrap()).collect();
+            assert_eq!(canonical_json_without(json, &pointers).unwrap(), left, "{leave_out:?}");
+        }
+        assert!(canonical_json_without("{\"a\":1,\"a\":1}", &[JsonPointer::of_member("a")]).is_err());
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod error;
 mod event;
 mod fingerprint;
 mod front;
+mod json_pointer;
 mod key;
 mod limits;
 mod metadata;
@@ -54,7 +55,7 @@ pub use audit::{
     Audit, Auditable, CheckpointKey, CheckpointRow, EventKey, EventName, EventRow, Place, ReceiptKey, ReceiptRow,
     SnapshotRow,
 };
-pub use canonical_json::{CanonicalJsonError, canonical_json};
+pub use canonical_json::{CanonicalJsonError, canonical_json, canonical_json_without};
 pub use checkpoint::{
     Checkpoint, Claim, Claimed, Consumer, ConsumerKind, Failure, Lease, LeaseHolder, NewParkedEvent, ParkedEvent,
     ParkedQuery, Renewal, Step,
@@ -72,6 +73,7 @@ pub(crate) use error::{beneath, with_sources};
 pub use event::{EventRef, NewEvent, RecordedEvent};
 pub use fingerprint::Fingerprint;
 pub use front::Front;
+pub use json_pointer::JsonPointer;
 pub use key::IdempotencyKey;
 pub use limits::Limits;
 pub use metadata::Metadata;

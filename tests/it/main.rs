@@ -9,6 +9,8 @@ mod checkpoints;
 mod conformance;
 mod faults;
 mod faulty;
+#[cfg(feature = "http")]
+mod http;
 mod migrations;
 mod model;
 mod order_example;
