@@ -1,1 +1,12 @@
-//! Work that spans several places: steps that are never taken twice, and what is swept away in time.
+//! Work that spans several places: steps that are never taken twice, and what finishes work that was abandoned.
+//!
+//! [`Steps`] are for whoever calls other services: each call has a name, a key that stays the same for every attempt, and
+//! a result that is recorded. [`Completer`] finishes requests whose clients have not come back.
+
+mod completer;
+mod patience;
+mod steps;
+mod telemetry;
+
+pub use completer::{Completer, Finished, Resume, Resumed};
+pub use steps::{RunStep, StepError, StepFailure, StepRefusal, Steps, Undo, Undoable};

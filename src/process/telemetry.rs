@@ -1,0 +1,67 @@
+//! What steps and the completer tell of themselves: log lines and metrics; nothing where the features are off.
+#![cfg_attr(
+    not(all(feature = "tracing", feature = "metrics")),
+    allow(unused_variables, reason = "without both features some of what is told has no listener")
+)]
+
+use std::error::Error as StdError;
+
+use crate::store::Error;
+
+/// A step has come to an end, or was found at one.
+pub(super) fn step(outcome: &'static str) {
+    #[cfg(feature = "metrics")]
+    metrics::counter!("annals_steps_total", "outcome" => outcome).increment(1);
+}
+
+/// A call, or what undoes one, has failed.
+pub(super) fn try_failed(name: &str, undoing: bool, attempt: u32, error: &(dyn StdError + 'static)) {
+    #[cfg(feature = "tracing")]
+    tracing::info!(step = name, undoing, attempt, error = %error, "a call of a step has failed");
+}
+
+/// Whether a step has happened is not known, and this attempt tries no more.
+pub(super) fn step_unknown(name: &str, error: &(dyn StdError + 'static)) {
+    step("unknown");
+    #[cfg(feature = "tracing")]
+    tracing::warn!(step = name, error = %error, "whether a step has happened is not known");
+}
+
+/// A step could not be undone.
+pub(super) fn step_not_undone(name: &str, error: &(dyn StdError + 'static)) {
+    step("not_undone");
+    #[cfg(feature = "tracing")]
+    tracing::error!(step = name, error = %error, "a step could not be undone");
+}
+
+/// Another attempt has taken the run over.
+pub(super) fn fenced(name: &str) {
+    step("fenced");
+    #[cfg(feature = "tracing")]
+    tracing::warn!(step = name, "another attempt has taken over");
+}
+
+/// The completer has had a go at an abandoned request.
+pub(super) fn abandoned(outcome: &'static str, error: Option<&(dyn StdError + 'static)>) {
+    #[cfg(feature = "metrics")]
+    metrics::counter!("annals_abandoned_requests_total", "outcome" => outcome).increment(1);
+    #[cfg(feature = "tracing")]
+    match error {
+        Some(error) => tracing::warn!(outcome, error = %error, "an abandoned request could not be finished"),
+        None => tracing::info!(outcome, "an abandoned request was taken up"),
+    }
+}
+
+/// The completer could not look for abandoned requests.
+pub(super) fn completer_interrupted(error: &Error) {
+    #[cfg(feature = "metrics")]
+    metrics::counter!("annals_completer_interruptions_total").increment(1);
+    #[cfg(feature = "tracing")]
+    tracing::warn!(error = %error, "abandoned requests cannot be looked for; trying again");
+}
+
+/// The completer has ended with an error.
+pub(super) fn completer_stopped(error: &Error) {
+    #[cfg(feature = "tracing")]
+    tracing::error!(error = %error, "abandoned requests are no longer looked for");
+}
