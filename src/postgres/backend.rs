@@ -30,9 +30,13 @@ use crate::store::{
 /// How many batches of loads are under way at once.
 const LOADERS: u32 = 2;
 
-/// How many statements on checkpoints are under way at once. They have connections of their own: a lease must not lapse
-/// because all others are being read from.
-const KEEPERS: u32 = 4;
+/// How many statements on checkpoints, leases, answers and steps are under way at once. They have connections of their own:
+/// a lease must not lapse because all others are being read from.
+const KEEPERS: u32 = 8;
+
+/// How many claims on requests are under way at once. They may wait for somebody's transaction, and so keep nobody else from
+/// a connection.
+const CLAIMERS: u32 = 8;
 
 /// How long a batch is run again while others come first.
 const RERUN_FOR: Duration = Duration::from_secs(5);
@@ -44,6 +48,7 @@ pub(super) struct PostgresBackend {
     loaders: Connections,
     pub(super) readers: Connections,
     pub(super) keepers: Connections,
+    pub(super) claimers: Connections,
     pub(super) works: PgPool,
     pub(super) limits: Limits,
     concurrency: Concurrency,
@@ -63,6 +68,7 @@ impl PostgresBackend {
             loaders: Connections::new(to(Role::Reader), LOADERS, timeout),
             readers: Connections::new(to(Role::Reader), options.readers, timeout),
             keepers: Connections::new(to(Role::Reader), KEEPERS, timeout),
+            claimers: Connections::new(to(Role::Reader), CLAIMERS, timeout),
             works: pool::pool(to(Role::Work), options.works, timeout),
             limits: options.limits,
             concurrency: Concurrency { writes: options.writers as usize, loads: LOADERS as usize },
@@ -78,11 +84,17 @@ impl PostgresBackend {
         row::within_calendar(self.clock.now_in_micros())
     }
 
+    /// The time now, where it is not the machine's: then the server tells it, the same to all who ask.
+    pub(super) fn given_time(&self) -> Option<DateTime<Utc>> {
+        (!self.clock.is_machine_time()).then(|| self.now())
+    }
+
     pub(super) async fn close(&self) {
         self.writers.close().await;
         self.loaders.close().await;
         self.readers.close().await;
         self.keepers.close().await;
+        self.claimers.close().await;
         self.works.close().await;
         self.notices.close().await;
     }

@@ -97,6 +97,14 @@ pub(super) async fn reply<T>(statement: impl Future<Output = Result<T, sqlx::Err
     }
 }
 
+/// Waits for the reply to a statement, and leaves the error as it is: it may be worth another try.
+pub(super) async fn within_reach<T>(statement: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+    match tokio::time::timeout(REPLY_WITHIN, statement).await {
+        Ok(reply) => reply,
+        Err(late) => Err(sqlx::Error::Io(late.into())),
+    }
+}
+
 /// Waits for the next row of a statement that writes nothing, and classifies an error.
 ///
 /// Most rows came together with the one before, and are here: for those no clock is asked.

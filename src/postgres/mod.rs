@@ -30,11 +30,16 @@ mod parked;
 mod pool;
 mod read;
 mod read_model;
+mod response;
+mod responses;
+mod retention;
 mod row;
 mod snapshot;
 mod stall;
 mod statement;
+mod steps;
 mod store;
+mod turn;
 mod work;
 
 pub use log::{Holder, Horizon};

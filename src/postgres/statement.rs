@@ -1,5 +1,6 @@
 //! The statements, one per file.
 
+pub(super) const ABANDONED_REQUESTS: &str = include_str!("sql/abandoned_requests.sql");
 pub(super) const ADVANCE_CHECKPOINT: &str = include_str!("sql/advance_checkpoint.sql");
 pub(super) const APPEND_BATCH: &str = include_str!("sql/append_batch.sql");
 pub(super) const APPEND_EVENT: &str = include_str!("sql/append_event.sql");
@@ -10,20 +11,28 @@ pub(super) const AUDIT_EVENTS: &str = include_str!("sql/audit_events.sql");
 pub(super) const AUDIT_PLACES: &str = include_str!("sql/audit_places.sql");
 pub(super) const AUDIT_RECEIPTS: &str = include_str!("sql/audit_receipts.sql");
 pub(super) const AUDIT_SNAPSHOTS: &str = include_str!("sql/audit_snapshots.sql");
+pub(super) const BURY_RESPONSE: &str = include_str!("sql/bury_response.sql");
 pub(super) const CHECK_POSITIONS: &str = include_str!("sql/check_positions.sql");
 pub(super) const CHECK_TRANSACTION: &str = include_str!("sql/check_transaction.sql");
 pub(super) const BEGIN_ATTEMPT: &str = include_str!("sql/begin_attempt.sql");
 pub(super) const BEGIN_CHECKPOINT: &str = include_str!("sql/begin_checkpoint.sql");
 pub(super) const CLAIM_CHECKPOINT: &str = include_str!("sql/claim_checkpoint.sql");
+pub(super) const CLAIM_RESPONSE: &str = include_str!("sql/claim_response.sql");
+pub(super) const COMPLETE_RESPONSE: &str = include_str!("sql/complete_response.sql");
 pub(super) const COUNT_AFTER: &str = include_str!("sql/count_after.sql");
 pub(super) const COUNT_PARKED_EVENTS: &str = include_str!("sql/count_parked_events.sql");
 pub(super) const DELETE_CHECKPOINTS: &str = include_str!("sql/delete_checkpoints.sql");
 pub(super) const DELETE_PARKED_EVENTS: &str = include_str!("sql/delete_parked_events.sql");
 pub(super) const DELETE_RECEIPT: &str = include_str!("sql/delete_receipt.sql");
+pub(super) const EXPIRE_RESPONSE: &str = include_str!("sql/expire_response.sql");
 pub(super) const FIND_LEASE: &str = include_str!("sql/find_lease.sql");
 pub(super) const FIND_MIGRATIONS_TABLE: &str = include_str!("sql/find_migrations_table.sql");
+pub(super) const FIND_RESPONSE: &str = include_str!("sql/find_response.sql");
+pub(super) const FREE_RESPONSE: &str = include_str!("sql/free_response.sql");
 pub(super) const HOLD_LEASE: &str = include_str!("sql/hold_lease.sql");
+pub(super) const LET_GO_OF_RESPONSE: &str = include_str!("sql/let_go_of_response.sql");
 pub(super) const LIST_CHECKPOINTS: &str = include_str!("sql/list_checkpoints.sql");
+pub(super) const LIST_RESPONSES: &str = include_str!("sql/list_responses.sql");
 pub(super) const LOAD_PAGES: &str = include_str!("sql/load_pages.sql");
 pub(super) const LOAD_STREAM: &str = include_str!("sql/load_stream.sql");
 pub(super) const LOCK_CHECKPOINT: &str = include_str!("sql/lock_checkpoint.sql");
@@ -31,6 +40,7 @@ pub(super) const LOCK_CHECKPOINTS: &str = include_str!("sql/lock_checkpoints.sql
 pub(super) const LOCK_SCHEMA: &str = include_str!("sql/lock_schema.sql");
 pub(super) const NOTE_FAILURE: &str = include_str!("sql/note_failure.sql");
 pub(super) const NOTIFY_EVENTS: &str = include_str!("sql/notify_events.sql");
+pub(super) const OPEN_STEPS: &str = include_str!("sql/open_steps.sql");
 pub(super) const PARK_EVENT_AGAIN: &str = include_str!("sql/park_event_again.sql");
 pub(super) const PAUSE_CHECKPOINTS: &str = include_str!("sql/pause_checkpoints.sql");
 pub(super) const READ_ATTEMPT: &str = include_str!("sql/read_attempt.sql");
@@ -53,17 +63,25 @@ pub(super) const READ_STREAM_BACKWARD: &str = include_str!("sql/read_stream_back
 pub(super) const READ_VERSION: &str = include_str!("sql/read_version.sql");
 pub(super) const READ_VERSION_UNTIL: &str = include_str!("sql/read_version_until.sql");
 pub(super) const RELEASE_LEASE: &str = include_str!("sql/release_lease.sql");
+pub(super) const RELEASE_RESPONSE: &str = include_str!("sql/release_response.sql");
 pub(super) const RENAME_PARKED_EVENTS: &str = include_str!("sql/rename_parked_events.sql");
 pub(super) const RENEW_LEASE: &str = include_str!("sql/renew_lease.sql");
+pub(super) const RENEW_RESPONSE: &str = include_str!("sql/renew_response.sql");
 pub(super) const RESUME_CHECKPOINTS: &str = include_str!("sql/resume_checkpoints.sql");
+pub(super) const REVIVE_RESPONSE: &str = include_str!("sql/revive_response.sql");
 pub(super) const SAVE_SNAPSHOT: &str = include_str!("sql/save_snapshot.sql");
 pub(super) const SET_BUILD: &str = include_str!("sql/set_build.sql");
 pub(super) const SPLIT_CHECKPOINT: &str = include_str!("sql/split_checkpoint.sql");
 pub(super) const SWAP_BUILD: &str = include_str!("sql/swap_build.sql");
+pub(super) const SWEEP_RECEIPTS: &str = include_str!("sql/sweep_receipts.sql");
+pub(super) const SWEEP_RESPONSES: &str = include_str!("sql/sweep_responses.sql");
+pub(super) const SWEEP_STEPS: &str = include_str!("sql/sweep_steps.sql");
 pub(super) const UNPARK_EVENT: &str = include_str!("sql/unpark_event.sql");
+pub(super) const WRITE_STEP: &str = include_str!("sql/write_step.sql");
 
 /// Every statement by its file's name.
-pub(super) const ALL: [(&str, &str); 61] = [
+pub(super) const ALL: [(&str, &str); 78] = [
+    ("abandoned_requests", ABANDONED_REQUESTS),
     ("advance_checkpoint", ADVANCE_CHECKPOINT),
     ("append_batch", APPEND_BATCH),
     ("append_event", APPEND_EVENT),
@@ -74,20 +92,28 @@ pub(super) const ALL: [(&str, &str); 61] = [
     ("audit_places", AUDIT_PLACES),
     ("audit_receipts", AUDIT_RECEIPTS),
     ("audit_snapshots", AUDIT_SNAPSHOTS),
+    ("bury_response", BURY_RESPONSE),
     ("check_positions", CHECK_POSITIONS),
     ("check_transaction", CHECK_TRANSACTION),
     ("begin_attempt", BEGIN_ATTEMPT),
     ("begin_checkpoint", BEGIN_CHECKPOINT),
     ("claim_checkpoint", CLAIM_CHECKPOINT),
+    ("claim_response", CLAIM_RESPONSE),
+    ("complete_response", COMPLETE_RESPONSE),
     ("count_after", COUNT_AFTER),
     ("count_parked_events", COUNT_PARKED_EVENTS),
     ("delete_checkpoints", DELETE_CHECKPOINTS),
     ("delete_parked_events", DELETE_PARKED_EVENTS),
     ("delete_receipt", DELETE_RECEIPT),
+    ("expire_response", EXPIRE_RESPONSE),
     ("find_lease", FIND_LEASE),
     ("find_migrations_table", FIND_MIGRATIONS_TABLE),
+    ("find_response", FIND_RESPONSE),
+    ("free_response", FREE_RESPONSE),
     ("hold_lease", HOLD_LEASE),
+    ("let_go_of_response", LET_GO_OF_RESPONSE),
     ("list_checkpoints", LIST_CHECKPOINTS),
+    ("list_responses", LIST_RESPONSES),
     ("load_pages", LOAD_PAGES),
     ("load_stream", LOAD_STREAM),
     ("lock_checkpoint", LOCK_CHECKPOINT),
@@ -95,6 +121,7 @@ pub(super) const ALL: [(&str, &str); 61] = [
     ("lock_schema", LOCK_SCHEMA),
     ("note_failure", NOTE_FAILURE),
     ("notify_events", NOTIFY_EVENTS),
+    ("open_steps", OPEN_STEPS),
     ("park_event_again", PARK_EVENT_AGAIN),
     ("pause_checkpoints", PAUSE_CHECKPOINTS),
     ("read_attempt", READ_ATTEMPT),
@@ -117,12 +144,19 @@ pub(super) const ALL: [(&str, &str); 61] = [
     ("read_version", READ_VERSION),
     ("read_version_until", READ_VERSION_UNTIL),
     ("release_lease", RELEASE_LEASE),
+    ("release_response", RELEASE_RESPONSE),
     ("rename_parked_events", RENAME_PARKED_EVENTS),
     ("renew_lease", RENEW_LEASE),
+    ("renew_response", RENEW_RESPONSE),
     ("resume_checkpoints", RESUME_CHECKPOINTS),
+    ("revive_response", REVIVE_RESPONSE),
     ("save_snapshot", SAVE_SNAPSHOT),
     ("set_build", SET_BUILD),
     ("split_checkpoint", SPLIT_CHECKPOINT),
     ("swap_build", SWAP_BUILD),
+    ("sweep_receipts", SWEEP_RECEIPTS),
+    ("sweep_responses", SWEEP_RESPONSES),
+    ("sweep_steps", SWEEP_STEPS),
     ("unpark_event", UNPARK_EVENT),
+    ("write_step", WRITE_STEP),
 ];

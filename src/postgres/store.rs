@@ -24,8 +24,8 @@ use crate::store::{Error, Front, Transactional, forward_event_store};
 /// the server makes its commits: leave `fsync` and `synchronous_commit` on.
 ///
 /// A role needs `SELECT, INSERT` on `annals_events`; `SELECT, INSERT, UPDATE, DELETE` on the other tables but
-/// `annals_migrations`, where `SELECT` is enough; and `SELECT, USAGE` on the sequence `annals_positions`. Only the first
-/// connection, or that of a new version, has to create tables.
+/// `annals_migrations`, where `SELECT` is enough; `SELECT, USAGE` on the sequence `annals_positions`, and `USAGE` on
+/// `annals_fences`. Only the first connection, or that of a new version, has to create tables.
 ///
 /// Clones share connections. Needs a tokio runtime with its timer.
 #[derive(Clone)]

@@ -92,6 +92,11 @@ impl PostgresWork {
         self.front.backend().now()
     }
 
+    /// The time now, where it is not the server's.
+    pub(super) fn given_time(&self) -> Option<DateTime<Utc>> {
+        self.front.backend().given_time()
+    }
+
     /// How long a lock is waited for.
     pub(super) fn lock_timeout(&self) -> Duration {
         self.front.backend().lock_timeout

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::{
     append::{Statements, Writer},
     classify::classify,
+    commits::SharedCommits,
     options::SqliteOptions,
     read, snapshot, transaction,
 };
@@ -25,6 +26,7 @@ pub(super) struct SqliteBackend {
     pub(super) readers: SqlitePool,
     pub(super) limits: Limits,
     pub(super) moves: Moves,
+    pub(super) commits: SharedCommits,
     clock: Arc<dyn Clock>,
     statements: Arc<Statements>,
 }
@@ -33,7 +35,8 @@ impl SqliteBackend {
     pub(super) fn new(writer: SqlitePool, readers: SqlitePool, options: &SqliteOptions) -> Self {
         let clock = Arc::clone(&options.clock);
         let statements = Arc::new(Statements::new());
-        Self { writer, readers, limits: options.limits, moves: Moves::new(), clock, statements }
+        let commits = SharedCommits::new(writer.clone(), Arc::clone(&clock));
+        Self { writer, readers, limits: options.limits, moves: Moves::new(), commits, clock, statements }
     }
 
     pub(super) fn now(&self) -> DateTime<Utc> {

@@ -1,12 +1,12 @@
 //! Checkpoints and leases, row by row.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use sqlx::{Sqlite, SqliteConnection, query::Query, sqlite::SqliteArguments, sqlite::SqliteRow};
 
 use super::{
     classify::classify,
     parked,
-    row::{named, time},
+    row::{ends_at, named, time},
     statement::{
         ADVANCE_CHECKPOINT, BEGIN_ATTEMPT, BEGIN_CHECKPOINT, CLAIM_CHECKPOINT, FIND_LEASE, LIST_CHECKPOINTS,
         NOTE_FAILURE, READ_CHECKPOINT, RELEASE_LEASE, RENEW_LEASE,
@@ -45,12 +45,6 @@ pub(super) async fn changes(connection: &mut SqliteConnection, statement: Statem
     statement.execute(connection).await.map(|done| done.rows_affected() > 0).map_err(classify)
 }
 
-/// When a lease lapses that is taken or renewed now.
-fn lapses_at(now: DateTime<Utc>, length: std::time::Duration) -> i64 {
-    let end = TimeDelta::from_std(length).ok().and_then(|length| now.checked_add_signed(length));
-    end.unwrap_or(DateTime::<Utc>::MAX_UTC).timestamp_micros()
-}
-
 pub(super) async fn read(connection: &mut SqliteConnection, consumer: &Consumer) -> Result<Option<Checkpoint>, Error> {
     let row = of_consumer(READ_CHECKPOINT, consumer).fetch_optional(connection).await.map_err(classify)?;
     row.map(|row| checkpoint(&row)).transpose()
@@ -77,7 +71,7 @@ pub(super) async fn claim(
             .bind(claim.kind.as_str())
             .bind(claim.version)
             .bind(&*claim.owner)
-            .bind(lapses_at(now, claim.length))
+            .bind(ends_at(now, claim.length))
             .bind(now.timestamp_micros())
     };
     if let Some(start) = &claim.start {
@@ -104,7 +98,7 @@ pub(super) async fn renew(
     lease: &Lease,
     now: DateTime<Utc>,
 ) -> Result<Renewal, Error> {
-    let renew = of_lease(RENEW_LEASE, lease).bind(lapses_at(now, lease.length)).bind(now.timestamp_micros());
+    let renew = of_lease(RENEW_LEASE, lease).bind(ends_at(now, lease.length)).bind(now.timestamp_micros());
     // Never busy: who holds a checkpoint has the writer, and is waited for there.
     Ok(if changes(connection, renew).await? { Renewal::Renewed } else { Renewal::Lost })
 }
@@ -126,7 +120,7 @@ pub(super) async fn advance(
     now: DateTime<Utc>,
 ) -> Result<bool, Error> {
     let advance = of_lease(ADVANCE_CHECKPOINT, lease).bind(to_column(step.from.get()));
-    let advance = bind_cursor(advance, &step.to).bind(lapses_at(now, lease.length)).bind(now.timestamp_micros());
+    let advance = bind_cursor(advance, &step.to).bind(ends_at(now, lease.length)).bind(now.timestamp_micros());
     let has_moved = changes(connection, advance).await?;
     if has_moved {
         for event in step.parked {

@@ -1,6 +1,8 @@
 //! Rows of the tables, as values of the port.
 
-use chrono::{DateTime, Utc};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{Row as _, sqlite::SqliteRow};
 use uuid::Uuid;
 
@@ -140,6 +142,12 @@ pub(super) fn position(column: Option<i64>) -> Result<Option<Position>, Error> {
 pub(super) fn time(micros: i64) -> Result<DateTime<Utc>, Error> {
     DateTime::from_timestamp_micros(micros)
         .ok_or_else(|| Error::corrupt(format!("a stored time is out of range: {micros} µs")))
+}
+
+/// When something ends that lasts so long from now.
+pub(super) fn ends_at(now: DateTime<Utc>, length: Duration) -> i64 {
+    let end = TimeDelta::from_std(length).ok().and_then(|length| now.checked_add_signed(length));
+    end.unwrap_or(DateTime::<Utc>::MAX_UTC).timestamp_micros()
 }
 
 pub(super) fn column<'r, T>(row: &'r SqliteRow, index: usize) -> Result<T, Error>

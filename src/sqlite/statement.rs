@@ -2,6 +2,7 @@
 
 use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr};
 
+pub(super) const ABANDONED_REQUESTS: &str = include_str!("sql/abandoned_requests.sql");
 pub(super) const ADVANCE_CHECKPOINT: &str = include_str!("sql/advance_checkpoint.sql");
 pub(super) const AUDIT_CHECKPOINTS: &str = include_str!("sql/audit_checkpoints.sql");
 pub(super) const AUDIT_EVENTS: &str = include_str!("sql/audit_events.sql");
@@ -10,18 +11,30 @@ pub(super) const AUDIT_RECEIPTS: &str = include_str!("sql/audit_receipts.sql");
 pub(super) const AUDIT_SNAPSHOTS: &str = include_str!("sql/audit_snapshots.sql");
 pub(super) const BEGIN_ATTEMPT: &str = include_str!("sql/begin_attempt.sql");
 pub(super) const BEGIN_CHECKPOINT: &str = include_str!("sql/begin_checkpoint.sql");
+pub(super) const BURY_RESPONSE: &str = include_str!("sql/bury_response.sql");
 pub(super) const CLAIM_CHECKPOINT: &str = include_str!("sql/claim_checkpoint.sql");
+pub(super) const CLAIM_RESPONSE: &str = include_str!("sql/claim_response.sql");
+pub(super) const COMPLETE_RESPONSE: &str = include_str!("sql/complete_response.sql");
 pub(super) const COUNT_PARKED_EVENTS: &str = include_str!("sql/count_parked_events.sql");
 pub(super) const DELETE_CHECKPOINTS: &str = include_str!("sql/delete_checkpoints.sql");
 pub(super) const DELETE_PARKED_EVENTS: &str = include_str!("sql/delete_parked_events.sql");
+pub(super) const DRAW_FENCE: &str = include_str!("sql/draw_fence.sql");
+pub(super) const EXPIRE_RESPONSE: &str = include_str!("sql/expire_response.sql");
+pub(super) const FIND_HIGHER_FENCE: &str = include_str!("sql/find_higher_fence.sql");
 pub(super) const FIND_LEASE: &str = include_str!("sql/find_lease.sql");
 pub(super) const FIND_MIGRATIONS_TABLE: &str = include_str!("sql/find_migrations_table.sql");
 pub(super) const FIND_OBJECT: &str = include_str!("sql/find_object.sql");
+pub(super) const FIND_RESPONSE: &str = include_str!("sql/find_response.sql");
+pub(super) const FIND_STEP: &str = include_str!("sql/find_step.sql");
+pub(super) const FREE_RESPONSE: &str = include_str!("sql/free_response.sql");
 pub(super) const INSERT_EVENT: &str = include_str!("sql/insert_event.sql");
 pub(super) const INSERT_RECEIPT: &str = include_str!("sql/insert_receipt.sql");
+pub(super) const LET_GO_OF_RESPONSE: &str = include_str!("sql/let_go_of_response.sql");
 pub(super) const LIST_CHECKPOINTS: &str = include_str!("sql/list_checkpoints.sql");
+pub(super) const LIST_RESPONSES: &str = include_str!("sql/list_responses.sql");
 pub(super) const LOAD_STREAM: &str = include_str!("sql/load_stream.sql");
 pub(super) const NOTE_FAILURE: &str = include_str!("sql/note_failure.sql");
+pub(super) const OPEN_STEPS: &str = include_str!("sql/open_steps.sql");
 pub(super) const PARK_EVENT: &str = include_str!("sql/park_event.sql");
 pub(super) const PARK_EVENT_AGAIN: &str = include_str!("sql/park_event_again.sql");
 pub(super) const PAUSE_CHECKPOINTS: &str = include_str!("sql/pause_checkpoints.sql");
@@ -41,18 +54,26 @@ pub(super) const READ_STREAM_BACKWARD: &str = include_str!("sql/read_stream_back
 pub(super) const READ_VERSION: &str = include_str!("sql/read_version.sql");
 pub(super) const READ_VERSION_UNTIL: &str = include_str!("sql/read_version_until.sql");
 pub(super) const RELEASE_LEASE: &str = include_str!("sql/release_lease.sql");
+pub(super) const RELEASE_RESPONSE: &str = include_str!("sql/release_response.sql");
 pub(super) const RENAME_PARKED_EVENTS: &str = include_str!("sql/rename_parked_events.sql");
 pub(super) const RENEW_LEASE: &str = include_str!("sql/renew_lease.sql");
+pub(super) const RENEW_RESPONSE: &str = include_str!("sql/renew_response.sql");
 pub(super) const RESUME_CHECKPOINTS: &str = include_str!("sql/resume_checkpoints.sql");
+pub(super) const REVIVE_RESPONSE: &str = include_str!("sql/revive_response.sql");
 pub(super) const SAVE_SNAPSHOT: &str = include_str!("sql/save_snapshot.sql");
 pub(super) const SET_BUILD: &str = include_str!("sql/set_build.sql");
 pub(super) const SPLIT_CHECKPOINT: &str = include_str!("sql/split_checkpoint.sql");
 pub(super) const SWAP_BUILD: &str = include_str!("sql/swap_build.sql");
+pub(super) const SWEEP_RECEIPTS: &str = include_str!("sql/sweep_receipts.sql");
+pub(super) const SWEEP_RESPONSES: &str = include_str!("sql/sweep_responses.sql");
+pub(super) const SWEEP_STEPS: &str = include_str!("sql/sweep_steps.sql");
 pub(super) const UNPARK_EVENT: &str = include_str!("sql/unpark_event.sql");
+pub(super) const WRITE_STEP: &str = include_str!("sql/write_step.sql");
 
 /// Every statement by its file's name; the multi-row forms as well.
 pub(super) fn all() -> Vec<(&'static str, String)> {
     let mut all: Vec<(&'static str, String)> = [
+        ("abandoned_requests", ABANDONED_REQUESTS),
         ("advance_checkpoint", ADVANCE_CHECKPOINT),
         ("audit_checkpoints", AUDIT_CHECKPOINTS),
         ("audit_events", AUDIT_EVENTS),
@@ -61,16 +82,28 @@ pub(super) fn all() -> Vec<(&'static str, String)> {
         ("audit_snapshots", AUDIT_SNAPSHOTS),
         ("begin_attempt", BEGIN_ATTEMPT),
         ("begin_checkpoint", BEGIN_CHECKPOINT),
+        ("bury_response", BURY_RESPONSE),
         ("claim_checkpoint", CLAIM_CHECKPOINT),
+        ("claim_response", CLAIM_RESPONSE),
+        ("complete_response", COMPLETE_RESPONSE),
         ("count_parked_events", COUNT_PARKED_EVENTS),
         ("delete_checkpoints", DELETE_CHECKPOINTS),
         ("delete_parked_events", DELETE_PARKED_EVENTS),
+        ("draw_fence", DRAW_FENCE),
+        ("expire_response", EXPIRE_RESPONSE),
+        ("find_higher_fence", FIND_HIGHER_FENCE),
         ("find_lease", FIND_LEASE),
         ("find_migrations_table", FIND_MIGRATIONS_TABLE),
         ("find_object", FIND_OBJECT),
+        ("find_response", FIND_RESPONSE),
+        ("find_step", FIND_STEP),
+        ("free_response", FREE_RESPONSE),
+        ("let_go_of_response", LET_GO_OF_RESPONSE),
         ("list_checkpoints", LIST_CHECKPOINTS),
+        ("list_responses", LIST_RESPONSES),
         ("load_stream", LOAD_STREAM),
         ("note_failure", NOTE_FAILURE),
+        ("open_steps", OPEN_STEPS),
         ("park_event", PARK_EVENT),
         ("park_event_again", PARK_EVENT_AGAIN),
         ("pause_checkpoints", PAUSE_CHECKPOINTS),
@@ -89,14 +122,21 @@ pub(super) fn all() -> Vec<(&'static str, String)> {
         ("read_version", READ_VERSION),
         ("read_version_until", READ_VERSION_UNTIL),
         ("release_lease", RELEASE_LEASE),
+        ("release_response", RELEASE_RESPONSE),
         ("rename_parked_events", RENAME_PARKED_EVENTS),
         ("renew_lease", RENEW_LEASE),
+        ("renew_response", RENEW_RESPONSE),
         ("resume_checkpoints", RESUME_CHECKPOINTS),
+        ("revive_response", REVIVE_RESPONSE),
         ("save_snapshot", SAVE_SNAPSHOT),
         ("set_build", SET_BUILD),
         ("split_checkpoint", SPLIT_CHECKPOINT),
         ("swap_build", SWAP_BUILD),
+        ("sweep_receipts", SWEEP_RECEIPTS),
+        ("sweep_responses", SWEEP_RESPONSES),
+        ("sweep_steps", SWEEP_STEPS),
         ("unpark_event", UNPARK_EVENT),
+        ("write_step", WRITE_STEP),
     ]
     .map(|(name, sql)| (name, sql.to_owned()))
     .into();

@@ -109,6 +109,7 @@ impl SqliteStore {
     pub async fn close(&self) {
         self.front.close().await;
         let backend = self.front.backend();
+        backend.commits.close().await;
         backend.readers.close().await;
         backend.writer.close().await;
     }

@@ -64,6 +64,12 @@ impl IdempotencyKey {
         Self(digits.into())
     }
 
+    /// Takes a key as it was stored, those that no client could send included.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    pub(crate) fn from_stored(stored: &str) -> Self {
+        Self(stored.into())
+    }
+
     /// The key as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

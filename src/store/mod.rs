@@ -39,6 +39,8 @@ mod split;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod standing;
 mod step_record;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod stored_response;
 #[cfg_attr(
     not(any(feature = "sqlite", feature = "postgres")),
     allow(dead_code, reason = "some of it is told by backends alone")
@@ -90,6 +92,8 @@ pub use response::{
     ResponseLease, ResponseQuery, ResponseRow, ResponseState, RunningResponse, StoredBody, StoredRequest,
     StoredResponse,
 };
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) use response_limits::{check_abandoned, check_kept, check_operator};
 pub use responses::{ResponseStore, ResponseWork};
 pub use retention::{Expiring, Retention};
 pub use scope::{Scope, ScopedKey};
@@ -99,6 +103,10 @@ pub(crate) use split::Split;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use standing::{Head, Request};
 pub use step_record::{StepRecord, StepRun, StepState, StepStore};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) use stored_response::{
+    FoundResponse, body_columns, fingerprint, headers_json, micros, number, recipe, request_json, request_of, state,
+};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use transaction::HeldTransaction;
 pub use version::{ExpectedVersion, Position};

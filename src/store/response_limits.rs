@@ -32,6 +32,16 @@ const URI_BYTES: usize = 64 << 10;
 /// The most rows of one list, and of one sweep.
 const ANSWER_ROWS: u32 = 10_000;
 
+/// Comes behind every scope, byte by byte: none is as long.
+const AFTER_SCOPES: &str = concat!(
+    "\u{10ffff}\u{10ffff}\u{10ffff}\u{10ffff}\u{10ffff}\u{10ffff}\u{10ffff}\u{10ffff}\u{10ffff}\u{10ffff}",
+    "\u{10ffff}\u{10ffff}\u{10ffff}\u{10ffff}\u{10ffff}\u{10ffff}\u{10ffff}\u{10ffff}\u{10ffff}\u{10ffff}",
+    "\u{10ffff}\u{10ffff}\u{10ffff}\u{10ffff}\u{10ffff}\u{10ffff}\u{10ffff}\u{10ffff}\u{10ffff}\u{10ffff}",
+    "\u{10ffff}\u{10ffff}\u{10ffff}\u{10ffff}\u{10ffff}\u{10ffff}\u{10ffff}\u{10ffff}\u{10ffff}\u{10ffff}",
+    "\u{10ffff}\u{10ffff}\u{10ffff}\u{10ffff}\u{10ffff}\u{10ffff}\u{10ffff}\u{10ffff}\u{10ffff}\u{10ffff}",
+    "\u{10ffff}"
+);
+
 /// The most abandoned requests of one answer: each has a body.
 const ANSWER_REQUESTS: u32 = 1_000;
 
@@ -45,6 +55,9 @@ impl ResponseClaim {
         }
         if self.scope_keys.is_some_and(|keys| keys == 0 || i32::try_from(keys).is_err()) {
             return Err(Error::invalid("a scope may have at least one key, and at most 2,147,483,647"));
+        }
+        if self.recipe == 0 || i16::try_from(self.recipe).is_err() {
+            return Err(Error::invalid("recipes of fingerprints are counted from 1 to 32,767"));
         }
         self.request.as_ref().map_or(Ok(()), StoredRequest::check)
     }
@@ -87,6 +100,14 @@ impl ResponseQuery {
     pub(crate) fn check(&self) -> Result<(), Error> {
         check_rows(self.limit, ANSWER_ROWS)
     }
+
+    /// Between what the rows lie: scope and key before the first, and the last scope.
+    pub(crate) fn bounds(&self) -> ((&str, &str), &str) {
+        let (first, last) = self.scope.as_ref().map_or(("", AFTER_SCOPES), |scope| (scope.as_str(), scope.as_str()));
+        let after = self.after.as_ref().map_or(("", ""), |after| (after.scope.as_str(), after.key.as_str()));
+        // No key is empty: before the first of its scope there is room.
+        (after.max((first, "")), last)
+    }
 }
 
 impl StepRun {
@@ -115,7 +136,10 @@ impl Expiring {
 }
 
 /// Makes sure that a list of abandoned requests is bounded.
-pub(crate) fn check_abandoned(limit: u32) -> Result<(), Error> {
+pub(crate) fn check_abandoned(lapsed_for: Duration, limit: u32) -> Result<(), Error> {
+    if lapsed_for > TIMES.1 {
+        return Err(Error::invalid(format!("a lease lapsed at most ten years ago, not {lapsed_for:?}")));
+    }
     check_rows(limit, ANSWER_REQUESTS)
 }
 

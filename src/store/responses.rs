@@ -1,6 +1,6 @@
 //! The port of stored answers.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
@@ -122,4 +122,54 @@ pub trait ResponseWork: Work {
         response: &StoredResponse,
         keep_for: Duration,
     ) -> Result<bool, Error>;
+}
+
+#[async_trait]
+impl<S: ResponseStore + ?Sized> ResponseStore for Arc<S> {
+    async fn claim_response(&self, claim: &ResponseClaim) -> Result<ClaimedResponse, Error> {
+        (**self).claim_response(claim).await
+    }
+
+    async fn find_response(&self, key: &ScopedKey) -> Result<Option<ClaimedResponse>, Error> {
+        (**self).find_response(key).await
+    }
+
+    async fn renew_response(&self, lease: &ResponseLease, keep_for: Duration) -> Result<bool, Error> {
+        (**self).renew_response(lease, keep_for).await
+    }
+
+    async fn complete_response(
+        &self,
+        lease: &ResponseLease,
+        response: &StoredResponse,
+        keep_for: Duration,
+    ) -> Result<bool, Error> {
+        (**self).complete_response(lease, response, keep_for).await
+    }
+
+    async fn let_go_of_response(&self, lease: &ResponseLease, how: LetGo) -> Result<bool, Error> {
+        (**self).let_go_of_response(lease, how).await
+    }
+
+    async fn bury_response(
+        &self,
+        key: &ScopedKey,
+        fence: u64,
+        response: &StoredResponse,
+        keep_for: Duration,
+    ) -> Result<bool, Error> {
+        (**self).bury_response(key, fence, response, keep_for).await
+    }
+
+    async fn abandoned_requests(&self, lapsed_for: Duration, limit: u32) -> Result<Vec<AbandonedRequest>, Error> {
+        (**self).abandoned_requests(lapsed_for, limit).await
+    }
+
+    async fn list_responses(&self, query: &ResponseQuery) -> Result<Vec<ResponseRow>, Error> {
+        (**self).list_responses(query).await
+    }
+
+    async fn operate_response(&self, key: &ScopedKey, action: ResponseAction, operator: &str) -> Result<bool, Error> {
+        (**self).operate_response(key, action, operator).await
+    }
 }

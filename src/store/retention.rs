@@ -1,6 +1,6 @@
 //! What is kept for a time only.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 
@@ -45,4 +45,11 @@ pub trait Retention: fmt::Debug + Send + Sync {
     ///
     /// A failed write: call again.
     async fn sweep(&self, what: Expiring, limit: u32) -> Result<u64, Error>;
+}
+
+#[async_trait]
+impl<S: Retention + ?Sized> Retention for Arc<S> {
+    async fn sweep(&self, what: Expiring, limit: u32) -> Result<u64, Error> {
+        (**self).sweep(what, limit).await
+    }
 }

@@ -100,3 +100,14 @@ pub trait StepStore: fmt::Debug + Send + Sync {
     /// [`Error::OutcomeUnknown`]: call again; the same record once more changes nothing.
     async fn write_step(&self, run: &StepRun, step: &StepRecord) -> Result<Option<StepRecord>, Error>;
 }
+
+#[async_trait]
+impl<S: StepStore + ?Sized> StepStore for Arc<S> {
+    async fn open_steps(&self, run: &StepRun) -> Result<Option<Vec<StepRecord>>, Error> {
+        (**self).open_steps(run).await
+    }
+
+    async fn write_step(&self, run: &StepRun, step: &StepRecord) -> Result<Option<StepRecord>, Error> {
+        (**self).write_step(run, step).await
+    }
+}

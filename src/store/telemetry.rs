@@ -178,6 +178,14 @@ pub(crate) fn horizon_goes_on(at: Position, time: Duration) {
     tracing::info!(annals.position = at.get(), stalled_seconds = time.as_secs_f64(), "readers of the log go on");
 }
 
+/// An operator has changed how a request under a key stands.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg_attr(not(feature = "tracing"), expect(unused_variables, reason = "without tracing nobody listens"))]
+pub(crate) fn response_operated(action: &'static str, operator: &str) {
+    #[cfg(feature = "tracing")]
+    tracing::info!(action, operator, "an operator has changed a stored answer");
+}
+
 /// The kind of an error, as a label.
 #[cfg(feature = "tracing")]
 pub(crate) const fn error_type(error: &Error) -> &'static str {

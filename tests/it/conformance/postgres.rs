@@ -89,8 +89,10 @@ const GRANTS: &str = "
     GRANT SELECT ON ordering.annals_migrations TO annals_test_app;
     GRANT SELECT, INSERT ON ordering.annals_events TO annals_test_app;
     GRANT SELECT, INSERT, UPDATE, DELETE ON ordering.annals_receipts, ordering.annals_snapshots,
-        ordering.annals_checkpoints, ordering.annals_parked_events TO annals_test_app;
-    GRANT SELECT, USAGE ON SEQUENCE ordering.annals_positions TO annals_test_app";
+        ordering.annals_checkpoints, ordering.annals_parked_events, ordering.annals_responses, ordering.annals_steps
+        TO annals_test_app;
+    GRANT SELECT, USAGE ON SEQUENCE ordering.annals_positions TO annals_test_app;
+    GRANT USAGE ON SEQUENCE ordering.annals_fences TO annals_test_app";
 
 /// As a role that may neither create, change nor delete an event, in a schema of another name.
 async fn open_as_a_plain_role(clock: Arc<dyn Clock>) -> OnServer {

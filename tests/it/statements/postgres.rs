@@ -67,6 +67,15 @@ const FILL: &str = "
     SELECT aggregate_id, 1, 4, 0, '{}', 0, now() FROM annals_events WHERE sequence = 4;
     INSERT INTO annals_parked_events (name, aggregate_id, sequence, position, error, attempts, parked_at)
     SELECT 'consumer-' || (position % 10), aggregate_id, sequence, position, 'no', 1, now() FROM annals_events;
+    INSERT INTO annals_responses (scope, idempotency_key, fingerprint, recipe, state, fence, run_id, attempts,
+                                  lease_expires_at, created_at, expires_at, request)
+    SELECT 'tenant-' || (position % 10), 'key-' || position, sha256('request'), 1, 'running', position, gen_random_uuid(), 1,
+           now() + position * interval '1 second', now(), now() + position * interval '1 minute',
+           CASE WHEN position % 100 = 0 THEN '{}'::json END
+    FROM annals_events;
+    INSERT INTO annals_steps (run_id, name, ordinal, state, fence, written_at, expires_at)
+    SELECT aggregate_id, 'step-' || sequence, sequence, 0, 1, now(), now() + position * interval '1 minute'
+    FROM annals_events;
     ANALYZE";
 
 /// A connection as the store makes it for a statement.
@@ -136,12 +145,17 @@ fn found_in(name: &str, plan: &Value) -> Vec<String> {
     let key = match name {
         _ if by_position.contains(&name) => "position",
         _ if name.contains("parked_events") => "name",
+        _ if name.starts_with("sweep_") => "expires_at",
+        "abandoned_requests" => "lease_expires_at",
+        _ if name.contains("response") => "scope",
+        _ if name.contains("step") => "run_id",
         _ => "aggregate_id",
     };
     // All positions are drawn by way of one row; one append has one version; and one checkpoint is moved.
     let one_row: &[&str] = match name {
         "append_one" => &["bound", "granted", "won"],
         "advance_checkpoint" => &["moved"],
+        _ if name.contains("response") || name.contains("step") => &["bound", "clock"],
         _ => &["bound"],
     };
     complaints(plan, key, one_row)
