@@ -77,8 +77,13 @@ impl Sources {
     fn read_file(&mut self, text: &str) {
         let (mut is_test, mut is_list) = (false, false);
         for line in text.lines().map(str::trim) {
-            is_list = (is_list || matches!(line, "tests_of! {" | "on_every_backend! {")) && !line.starts_with('}');
-            if is_list && line.starts_with("store_") {
+            is_list = (is_list
+                || matches!(
+                    line,
+                    "tests_of! {" | "on_every_backend! {" | "on_every_place! {" | "on_every_database! {"
+                ))
+                && !line.starts_with('}');
+            if is_list && (line.starts_with("store_") || line.starts_with("http_")) {
                 self.tests.insert(line.to_owned());
             }
             is_test |= line.starts_with("#[tokio::test") || line == "#[test]";

@@ -1,4 +1,18 @@
-//! What the HTTP layer is made of, and the layer.
+//! Requests under idempotency keys: what the layer is made of, and the layer on every database and behind Redis.
 
+mod app;
+mod appends;
+mod bodies;
+mod crashes;
+mod doomed;
+mod faults;
 mod fingerprints;
+mod holder;
 mod keys;
+mod place;
+mod replays;
+mod resumes;
+mod runs;
+mod scopes;
+mod storing;
+mod time;
