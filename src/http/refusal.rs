@@ -8,6 +8,8 @@ use http::{
     header::{LINK, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 
+use super::{Errors, Problem};
+
 /// Tells why a request was not handed on to its handler, or why its answer cannot be given.
 ///
 /// Neither keys nor scopes nor bodies appear in what is said.
@@ -66,6 +68,11 @@ pub trait RenderRefusal: Send + Sync + fmt::Debug {
     ///
     /// [`Refusal::headers`] that it does not set are added.
     fn render(&self, refusal: &Refusal, policy_url: Option<&str>) -> Response<Bytes>;
+
+    /// Makes the answer to a problem of a handler; by default that of RFC 9457.
+    fn render_problem(&self, problem: &Problem) -> Response<Bytes> {
+        Errors::Ietf.render_problem(problem)
+    }
 }
 
 /// Tells clients of Stripe's kind whether to send a request again, whatever the status says.
