@@ -29,7 +29,9 @@ impl KeySource {
         Self::Header(name.as_ref().to_ascii_lowercase().into())
     }
 
-    /// A member of the body, where that is a JSON object; it does not count towards the fingerprint.
+    /// A member of the body, where that is a JSON object.
+    ///
+    /// It does not count towards the fingerprint.
     #[must_use]
     pub fn json_member(name: impl AsRef<str>) -> Self {
         Self::JsonMember(name.as_ref().into())

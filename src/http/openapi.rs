@@ -13,7 +13,9 @@ use crate::store::IdempotencyKey;
 /// The name of the schema of refusals in the fragment.
 const SCHEMA: &str = "IdempotencyRefusal";
 
-/// Describes keys and refusals as an OpenAPI 3.1 document, to be merged into the application's own.
+/// Describes keys and refusals as an OpenAPI 3.1 document.
+///
+/// It is to be merged into the application's own.
 ///
 /// Its components are, each with a name that begins with `Idempotency`: a parameter for each header that may hold the
 /// key (`IdempotencyKey`, `IdempotencyKey2` …), a response for each refusal (`IdempotencyKeyReused` …) in the shape that
@@ -46,7 +48,9 @@ pub fn openapi_fragment(settings: &Settings) -> OpenApi {
     document
 }
 
-/// Adds the fragment to an application's own document; what is there already under the same name stays.
+/// Adds the fragment to an application's own document.
+///
+/// What is there already under the same name stays.
 pub fn merge_openapi(document: &mut OpenApi, settings: &Settings) {
     let fragment = openapi_fragment(settings);
     let parameters = fragment.components.iter().flat_map(|components| components.parameters.clone());

@@ -10,7 +10,9 @@ use super::{
 };
 use crate::store::IdempotencyKey;
 
-/// Publishes what the layer does with keys: the draft of the IETF asks every resource for it.
+/// Publishes what the layer does with keys.
+///
+/// The draft of the IETF asks every resource for it.
 ///
 /// Serve it as JSON at the policy's URL, which `Link: rel="describedby"` names in every refusal. It is made from the
 /// settings that the layer works by, and its statuses from the answers that it gives.

@@ -14,7 +14,9 @@ use crate::{
     store::{Error, ExpectedVersion},
 };
 
-/// Tells a client what went wrong: a problem of [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457).
+/// Tells a client what went wrong.
+///
+/// A problem of [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457).
 ///
 /// As an axum response it is `application/problem+json`; [`Errors::render_problem`](RenderRefusal::render_problem)
 /// writes it in another shape. Its kind keeps a 409 of the domain apart from the layer's own.
@@ -23,7 +25,9 @@ use crate::{
 pub struct Problem {
     /// The status.
     pub status: StatusCode,
-    /// The problem's `type`: a URI that names its kind and never changes. What stands behind its last `#`, `/` or `:` is
+    /// The problem's `type`: a URI that names its kind and never changes.
+    ///
+    /// What stands behind its last `#`, `/` or `:` is
     /// Stripe's `code`.
     pub kind: Cow<'static, str>,
     /// What it is, in a few words that are the same each time.
@@ -82,7 +86,9 @@ impl Problem {
         self
     }
 
-    /// Takes a conflict for a precondition of the client's that does not hold: 412 in the place of 409.
+    /// Answers a conflict by 412 in the place of 409.
+    ///
+    /// It is a precondition of the client's that does not hold.
     ///
     /// For requests with `If-Match` or `If-None-Match`, whose version was given to the command.
     #[must_use]

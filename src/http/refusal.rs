@@ -10,7 +10,7 @@ use http::{
 
 use super::{Errors, Problem};
 
-/// Tells why a request was not handed on to its handler, or why its answer cannot be given.
+/// Tells why a request was not handed on, or why its answer cannot be given.
 ///
 /// Neither keys nor scopes nor bodies appear in what is said.
 #[derive(Debug, Clone, PartialEq, Eq)]

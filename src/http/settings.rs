@@ -20,15 +20,19 @@ pub enum InFlight {
     /// It is refused at once: 409, and when to come again. The default.
     #[default]
     Reject,
-    /// It waits for the first one's answer, so long at the most: 1 ms to 10 min. Then it is refused.
+    /// It waits for the first one's answer, so long at the most: 1 ms to 10 min.
+    ///
+    /// Then it is refused.
     Wait(Duration),
 }
 
-/// States what becomes of a request whose outcome is not known: an answer of 500 and above, or a panic.
+/// States what becomes of a request whose outcome is not known.
+///
+/// That is an answer of 500 and above, or a panic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum FailurePolicy {
-    /// It keeps its lease; then the next retry begins it again, under its own key and fence. The default.
+    /// It keeps its lease; then the next retry begins it again. The default.
     #[default]
     Rerun,
     /// Its answer is stored and replayed like any other, as Stripe does it.
@@ -43,7 +47,9 @@ pub enum FailurePolicy {
 pub struct Settings {
     /// Requests without a key are refused. Default: yes.
     pub required: bool,
-    /// The methods whose requests have keys. Default: POST and PATCH. Safe methods cannot be among them.
+    /// The methods whose requests have keys. Default: POST and PATCH.
+    ///
+    /// Safe methods cannot be among them.
     pub methods: Vec<Method>,
     /// Where keys stand. Default: the header `idempotency-key`.
     pub key_sources: Vec<KeySource>,
@@ -59,19 +65,23 @@ pub struct Settings {
     pub body_form: BodyForm,
     /// The most bytes of a request's body: 1 to 16 MiB. Default: 1 MiB.
     pub request_bytes: usize,
-    /// The most bytes of an answer's body that are stored: 1 to 16 MiB. Default: 1 MiB.
+    /// The most bytes of an answer's body to store: 1 to 16 MiB. Default: 1 MiB.
     pub response_bytes: usize,
-    /// How long an answer is kept, from when it was given: 1 s to ten years, longer than a lease. Default: 24 h.
+    /// How long an answer is kept, from when it was given. Default: 24 h.
+    ///
+    /// 1 s to ten years, and longer than a lease.
     pub keep_for: Duration,
-    /// How long the right to carry a request out lasts without renewal: 1 ms to 24 h. Default: 60 s.
+    /// How long the right to carry a request out lasts without renewal. Default: 60 s.
+    ///
+    /// 1 ms to 24 h.
     pub lease: Duration,
     /// How long the right is renewed: 1 ms to 24 h. Default: 15 min.
     pub longest_run: Duration,
     /// How often a request is begun at the most. At least once. Default: 5.
     pub attempts: u32,
-    /// What happens to a retry while the first attempt is at work. Default: [`InFlight::Reject`].
+    /// What happens to a retry meanwhile. Default: [`InFlight::Reject`].
     pub in_flight: InFlight,
-    /// What becomes of a request whose outcome is not known. Default: [`FailurePolicy::Rerun`].
+    /// What becomes of unknown outcomes. Default: [`FailurePolicy::Rerun`].
     pub failure_policy: FailurePolicy,
     /// The shape of refusals. Default: [`Errors::Ietf`].
     pub errors: Errors,
@@ -194,7 +204,9 @@ impl Settings {
         }))
     }
 
-    /// What makes sense by itself but will hurt: to be logged when the layer is built, and published.
+    /// What makes sense by itself but will hurt.
+    ///
+    /// To be logged when the layer is built, and published.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         // A retry in the very moment of expiry is a new request already.

@@ -2,7 +2,9 @@
 
 use super::Error;
 
-/// Points at a member or an item within JSON: a pointer of [RFC 6901](https://www.rfc-editor.org/rfc/rfc6901).
+/// Points at a member or an item within JSON.
+///
+/// A pointer of [RFC 6901](https://www.rfc-editor.org/rfc/rfc6901).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct JsonPointer(Vec<String>);
 
@@ -10,7 +12,9 @@ impl JsonPointer {
     /// The most tokens: deeper than JSON is read.
     const MAX_TOKENS: usize = 128;
 
-    /// Takes a pointer as it is written: `/lines/0/note`, with `~1` for a slash in a name and `~0` for a tilde.
+    /// Takes a pointer as it is written: `/lines/0/note`.
+    ///
+    /// With `~1` for a slash in a name and `~0` for a tilde.
     ///
     /// # Errors
     ///

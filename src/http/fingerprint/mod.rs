@@ -81,7 +81,7 @@ pub struct FingerprintRules {
 }
 
 impl FingerprintRules {
-    /// Takes the headers that count, the JSON pointers that do not, and in which form bodies are compared.
+    /// Takes the headers that count, the pointers that do not, and the form of bodies.
     ///
     /// Pointers are of RFC 6901 (`/sent_at`, `/lines/0/note`) and say nothing about bodies that are not JSON.
     ///
@@ -132,7 +132,9 @@ impl FingerprintRules {
 pub struct WholeRequest<'r> {
     /// The method.
     pub method: &'r Method,
-    /// Path and query, as the client sent them: not what a nested router has left of them.
+    /// Path and query, as the client sent them.
+    ///
+    /// Not what a nested router has left of them.
     pub uri: &'r Uri,
     /// All headers.
     pub headers: &'r HeaderMap,
