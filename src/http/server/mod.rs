@@ -1,0 +1,45 @@
+//! The layer that carries a request out once, and what it is made of.
+
+mod answer;
+mod asked;
+mod builder;
+mod errors;
+mod fingerprint;
+mod flights;
+mod flow;
+mod holding;
+mod json_member;
+mod key;
+mod layer;
+mod media;
+mod openapi;
+mod policy;
+mod problem;
+mod refusal;
+mod render_again;
+mod request;
+mod resumer;
+mod run;
+mod settings;
+mod structured_field;
+mod telemetry;
+mod transaction;
+mod verdict;
+mod version;
+
+pub use builder::IdempotencyLayerBuilder;
+pub use errors::Errors;
+pub use fingerprint::{BodyForm, FingerprintRecipe, FingerprintRules, WholeRequest, request_fingerprint};
+pub use key::{KeyRules, KeySource, KeySyntax, header_key, member_key, request_key};
+pub use layer::{Idempotency, IdempotencyLayer};
+pub use openapi::{merge_openapi, openapi_fragment};
+pub use policy::PolicyDocument;
+pub use problem::Problem;
+pub use refusal::{Refusal, RenderRefusal};
+pub use render_again::{Reference, RenderAgain};
+pub use request::{IdempotentRequest, NotIdempotent};
+pub use resumer::Resumer;
+pub use settings::{FailurePolicy, InFlight, Settings};
+pub use transaction::RequestWork;
+pub use verdict::Verdict;
+pub use version::{expected_version, version_tag};
