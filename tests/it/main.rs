@@ -27,6 +27,7 @@ mod scenario;
 mod snapshots;
 mod sqlite;
 mod statements;
+mod steps;
 mod stored_names;
 mod takeover;
 #[cfg(all(feature = "tracing", feature = "metrics"))]
