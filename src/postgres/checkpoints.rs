@@ -16,7 +16,7 @@ use crate::store::{
 };
 
 /// What became of a statement that is its own commit: where the connection ended, nobody knows.
-fn committed<T>(done: Result<T, Error>) -> Result<T, Error> {
+pub(super) fn committed<T>(done: Result<T, Error>) -> Result<T, Error> {
     match done {
         Err(Error::Unavailable { source }) => Err(Error::OutcomeUnknown { source }),
         done => done,

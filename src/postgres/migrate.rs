@@ -15,13 +15,14 @@ use super::{
 use crate::store::Error;
 
 /// The migrations, in their order. A released one is never edited.
-const MIGRATIONS: [(i64, &str, &str); 6] = [
+const MIGRATIONS: [(i64, &str, &str); 7] = [
     (1, "events", include_str!("../../migrations/postgres/0001_events.sql")),
     (2, "receipts", include_str!("../../migrations/postgres/0002_receipts.sql")),
     (3, "snapshots", include_str!("../../migrations/postgres/0003_snapshots.sql")),
     (4, "checkpoints", include_str!("../../migrations/postgres/0004_checkpoints.sql")),
     (5, "read_side", include_str!("../../migrations/postgres/0005_read_side.sql")),
     (6, "responses", include_str!("../../migrations/postgres/0006_responses.sql")),
+    (7, "client_keys", include_str!("../../migrations/postgres/0007_client_keys.sql")),
 ];
 
 /// The newest schema this code knows.

@@ -20,6 +20,7 @@ mod batch;
 mod checkpoint;
 mod checkpoints;
 mod classify;
+mod client_keys;
 mod consumer;
 mod log;
 mod migrate;

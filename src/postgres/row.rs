@@ -115,7 +115,7 @@ pub(super) fn receipt(row: &PgRow) -> Result<Option<Receipt>, Error> {
 }
 
 /// Reads JSON as it stands, which the driver gives to none but its own parser.
-fn json<'r>(row: &'r PgRow, name: &str) -> Result<Option<&'r str>, Error> {
+pub(super) fn json<'r>(row: &'r PgRow, name: &str) -> Result<Option<&'r str>, Error> {
     let value = row.try_get_raw(name).map_err(classify)?;
     if value.is_null() {
         return Ok(None);

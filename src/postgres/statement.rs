@@ -11,6 +11,7 @@ pub(super) const AUDIT_EVENTS: &str = include_str!("sql/audit_events.sql");
 pub(super) const AUDIT_PLACES: &str = include_str!("sql/audit_places.sql");
 pub(super) const AUDIT_RECEIPTS: &str = include_str!("sql/audit_receipts.sql");
 pub(super) const AUDIT_SNAPSHOTS: &str = include_str!("sql/audit_snapshots.sql");
+pub(super) const BEGIN_CALL: &str = include_str!("sql/begin_call.sql");
 pub(super) const BURY_RESPONSE: &str = include_str!("sql/bury_response.sql");
 pub(super) const CHECK_POSITIONS: &str = include_str!("sql/check_positions.sql");
 pub(super) const CHECK_TRANSACTION: &str = include_str!("sql/check_transaction.sql");
@@ -25,12 +26,16 @@ pub(super) const DELETE_CHECKPOINTS: &str = include_str!("sql/delete_checkpoints
 pub(super) const DELETE_PARKED_EVENTS: &str = include_str!("sql/delete_parked_events.sql");
 pub(super) const DELETE_RECEIPT: &str = include_str!("sql/delete_receipt.sql");
 pub(super) const EXPIRE_RESPONSE: &str = include_str!("sql/expire_response.sql");
+pub(super) const FIND_CALL: &str = include_str!("sql/find_call.sql");
 pub(super) const FIND_LEASE: &str = include_str!("sql/find_lease.sql");
 pub(super) const FIND_MIGRATIONS_TABLE: &str = include_str!("sql/find_migrations_table.sql");
 pub(super) const FIND_RESPONSE: &str = include_str!("sql/find_response.sql");
+pub(super) const FORGET_CALL: &str = include_str!("sql/forget_call.sql");
 pub(super) const FREE_RESPONSE: &str = include_str!("sql/free_response.sql");
 pub(super) const HOLD_LEASE: &str = include_str!("sql/hold_lease.sql");
+pub(super) const LET_GO_OF_CALL: &str = include_str!("sql/let_go_of_call.sql");
 pub(super) const LET_GO_OF_RESPONSE: &str = include_str!("sql/let_go_of_response.sql");
+pub(super) const LIST_CALLS: &str = include_str!("sql/list_calls.sql");
 pub(super) const LIST_CHECKPOINTS: &str = include_str!("sql/list_checkpoints.sql");
 pub(super) const LIST_RESPONSES: &str = include_str!("sql/list_responses.sql");
 pub(super) const LOAD_PAGES: &str = include_str!("sql/load_pages.sql");
@@ -65,8 +70,10 @@ pub(super) const READ_VERSION_UNTIL: &str = include_str!("sql/read_version_until
 pub(super) const RELEASE_LEASE: &str = include_str!("sql/release_lease.sql");
 pub(super) const RELEASE_RESPONSE: &str = include_str!("sql/release_response.sql");
 pub(super) const RENAME_PARKED_EVENTS: &str = include_str!("sql/rename_parked_events.sql");
+pub(super) const RENEW_CALL: &str = include_str!("sql/renew_call.sql");
 pub(super) const RENEW_LEASE: &str = include_str!("sql/renew_lease.sql");
 pub(super) const RENEW_RESPONSE: &str = include_str!("sql/renew_response.sql");
+pub(super) const RESOLVE_CALL: &str = include_str!("sql/resolve_call.sql");
 pub(super) const RESUME_CHECKPOINTS: &str = include_str!("sql/resume_checkpoints.sql");
 pub(super) const REVIVE_RESPONSE: &str = include_str!("sql/revive_response.sql");
 pub(super) const SAVE_SNAPSHOT: &str = include_str!("sql/save_snapshot.sql");
@@ -76,11 +83,12 @@ pub(super) const SWAP_BUILD: &str = include_str!("sql/swap_build.sql");
 pub(super) const SWEEP_RECEIPTS: &str = include_str!("sql/sweep_receipts.sql");
 pub(super) const SWEEP_RESPONSES: &str = include_str!("sql/sweep_responses.sql");
 pub(super) const SWEEP_STEPS: &str = include_str!("sql/sweep_steps.sql");
+pub(super) const TAKE_CALL: &str = include_str!("sql/take_call.sql");
 pub(super) const UNPARK_EVENT: &str = include_str!("sql/unpark_event.sql");
 pub(super) const WRITE_STEP: &str = include_str!("sql/write_step.sql");
 
 /// Every statement by its file's name.
-pub(super) const ALL: [(&str, &str); 78] = [
+pub(super) const ALL: [(&str, &str); 86] = [
     ("abandoned_requests", ABANDONED_REQUESTS),
     ("advance_checkpoint", ADVANCE_CHECKPOINT),
     ("append_batch", APPEND_BATCH),
@@ -92,6 +100,7 @@ pub(super) const ALL: [(&str, &str); 78] = [
     ("audit_places", AUDIT_PLACES),
     ("audit_receipts", AUDIT_RECEIPTS),
     ("audit_snapshots", AUDIT_SNAPSHOTS),
+    ("begin_call", BEGIN_CALL),
     ("bury_response", BURY_RESPONSE),
     ("check_positions", CHECK_POSITIONS),
     ("check_transaction", CHECK_TRANSACTION),
@@ -106,12 +115,16 @@ pub(super) const ALL: [(&str, &str); 78] = [
     ("delete_parked_events", DELETE_PARKED_EVENTS),
     ("delete_receipt", DELETE_RECEIPT),
     ("expire_response", EXPIRE_RESPONSE),
+    ("find_call", FIND_CALL),
     ("find_lease", FIND_LEASE),
     ("find_migrations_table", FIND_MIGRATIONS_TABLE),
     ("find_response", FIND_RESPONSE),
+    ("forget_call", FORGET_CALL),
     ("free_response", FREE_RESPONSE),
     ("hold_lease", HOLD_LEASE),
+    ("let_go_of_call", LET_GO_OF_CALL),
     ("let_go_of_response", LET_GO_OF_RESPONSE),
+    ("list_calls", LIST_CALLS),
     ("list_checkpoints", LIST_CHECKPOINTS),
     ("list_responses", LIST_RESPONSES),
     ("load_pages", LOAD_PAGES),
@@ -146,8 +159,10 @@ pub(super) const ALL: [(&str, &str); 78] = [
     ("release_lease", RELEASE_LEASE),
     ("release_response", RELEASE_RESPONSE),
     ("rename_parked_events", RENAME_PARKED_EVENTS),
+    ("renew_call", RENEW_CALL),
     ("renew_lease", RENEW_LEASE),
     ("renew_response", RENEW_RESPONSE),
+    ("resolve_call", RESOLVE_CALL),
     ("resume_checkpoints", RESUME_CHECKPOINTS),
     ("revive_response", REVIVE_RESPONSE),
     ("save_snapshot", SAVE_SNAPSHOT),
@@ -157,6 +172,7 @@ pub(super) const ALL: [(&str, &str); 78] = [
     ("sweep_receipts", SWEEP_RECEIPTS),
     ("sweep_responses", SWEEP_RESPONSES),
     ("sweep_steps", SWEEP_STEPS),
+    ("take_call", TAKE_CALL),
     ("unpark_event", UNPARK_EVENT),
     ("write_step", WRITE_STEP),
 ];

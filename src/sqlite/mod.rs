@@ -6,6 +6,7 @@ mod backend;
 mod checkpoint;
 mod checkpoints;
 mod classify;
+mod client_keys;
 mod commits;
 mod consumer;
 mod migrate;

@@ -10,6 +10,7 @@ pub(super) const AUDIT_PLACES: &str = include_str!("sql/audit_places.sql");
 pub(super) const AUDIT_RECEIPTS: &str = include_str!("sql/audit_receipts.sql");
 pub(super) const AUDIT_SNAPSHOTS: &str = include_str!("sql/audit_snapshots.sql");
 pub(super) const BEGIN_ATTEMPT: &str = include_str!("sql/begin_attempt.sql");
+pub(super) const BEGIN_CALL: &str = include_str!("sql/begin_call.sql");
 pub(super) const BEGIN_CHECKPOINT: &str = include_str!("sql/begin_checkpoint.sql");
 pub(super) const BURY_RESPONSE: &str = include_str!("sql/bury_response.sql");
 pub(super) const CLAIM_CHECKPOINT: &str = include_str!("sql/claim_checkpoint.sql");
@@ -20,16 +21,20 @@ pub(super) const DELETE_CHECKPOINTS: &str = include_str!("sql/delete_checkpoints
 pub(super) const DELETE_PARKED_EVENTS: &str = include_str!("sql/delete_parked_events.sql");
 pub(super) const DRAW_FENCE: &str = include_str!("sql/draw_fence.sql");
 pub(super) const EXPIRE_RESPONSE: &str = include_str!("sql/expire_response.sql");
+pub(super) const FIND_CALL: &str = include_str!("sql/find_call.sql");
 pub(super) const FIND_HIGHER_FENCE: &str = include_str!("sql/find_higher_fence.sql");
 pub(super) const FIND_LEASE: &str = include_str!("sql/find_lease.sql");
 pub(super) const FIND_MIGRATIONS_TABLE: &str = include_str!("sql/find_migrations_table.sql");
 pub(super) const FIND_OBJECT: &str = include_str!("sql/find_object.sql");
 pub(super) const FIND_RESPONSE: &str = include_str!("sql/find_response.sql");
 pub(super) const FIND_STEP: &str = include_str!("sql/find_step.sql");
+pub(super) const FORGET_CALL: &str = include_str!("sql/forget_call.sql");
 pub(super) const FREE_RESPONSE: &str = include_str!("sql/free_response.sql");
 pub(super) const INSERT_EVENT: &str = include_str!("sql/insert_event.sql");
 pub(super) const INSERT_RECEIPT: &str = include_str!("sql/insert_receipt.sql");
+pub(super) const LET_GO_OF_CALL: &str = include_str!("sql/let_go_of_call.sql");
 pub(super) const LET_GO_OF_RESPONSE: &str = include_str!("sql/let_go_of_response.sql");
+pub(super) const LIST_CALLS: &str = include_str!("sql/list_calls.sql");
 pub(super) const LIST_CHECKPOINTS: &str = include_str!("sql/list_checkpoints.sql");
 pub(super) const LIST_RESPONSES: &str = include_str!("sql/list_responses.sql");
 pub(super) const LOAD_STREAM: &str = include_str!("sql/load_stream.sql");
@@ -56,8 +61,10 @@ pub(super) const READ_VERSION_UNTIL: &str = include_str!("sql/read_version_until
 pub(super) const RELEASE_LEASE: &str = include_str!("sql/release_lease.sql");
 pub(super) const RELEASE_RESPONSE: &str = include_str!("sql/release_response.sql");
 pub(super) const RENAME_PARKED_EVENTS: &str = include_str!("sql/rename_parked_events.sql");
+pub(super) const RENEW_CALL: &str = include_str!("sql/renew_call.sql");
 pub(super) const RENEW_LEASE: &str = include_str!("sql/renew_lease.sql");
 pub(super) const RENEW_RESPONSE: &str = include_str!("sql/renew_response.sql");
+pub(super) const RESOLVE_CALL: &str = include_str!("sql/resolve_call.sql");
 pub(super) const RESUME_CHECKPOINTS: &str = include_str!("sql/resume_checkpoints.sql");
 pub(super) const REVIVE_RESPONSE: &str = include_str!("sql/revive_response.sql");
 pub(super) const SAVE_SNAPSHOT: &str = include_str!("sql/save_snapshot.sql");
@@ -67,6 +74,7 @@ pub(super) const SWAP_BUILD: &str = include_str!("sql/swap_build.sql");
 pub(super) const SWEEP_RECEIPTS: &str = include_str!("sql/sweep_receipts.sql");
 pub(super) const SWEEP_RESPONSES: &str = include_str!("sql/sweep_responses.sql");
 pub(super) const SWEEP_STEPS: &str = include_str!("sql/sweep_steps.sql");
+pub(super) const TAKE_CALL: &str = include_str!("sql/take_call.sql");
 pub(super) const UNPARK_EVENT: &str = include_str!("sql/unpark_event.sql");
 pub(super) const WRITE_STEP: &str = include_str!("sql/write_step.sql");
 
@@ -81,6 +89,7 @@ pub(super) fn all() -> Vec<(&'static str, String)> {
         ("audit_receipts", AUDIT_RECEIPTS),
         ("audit_snapshots", AUDIT_SNAPSHOTS),
         ("begin_attempt", BEGIN_ATTEMPT),
+        ("begin_call", BEGIN_CALL),
         ("begin_checkpoint", BEGIN_CHECKPOINT),
         ("bury_response", BURY_RESPONSE),
         ("claim_checkpoint", CLAIM_CHECKPOINT),
@@ -91,14 +100,18 @@ pub(super) fn all() -> Vec<(&'static str, String)> {
         ("delete_parked_events", DELETE_PARKED_EVENTS),
         ("draw_fence", DRAW_FENCE),
         ("expire_response", EXPIRE_RESPONSE),
+        ("find_call", FIND_CALL),
         ("find_higher_fence", FIND_HIGHER_FENCE),
         ("find_lease", FIND_LEASE),
         ("find_migrations_table", FIND_MIGRATIONS_TABLE),
         ("find_object", FIND_OBJECT),
         ("find_response", FIND_RESPONSE),
         ("find_step", FIND_STEP),
+        ("forget_call", FORGET_CALL),
         ("free_response", FREE_RESPONSE),
+        ("let_go_of_call", LET_GO_OF_CALL),
         ("let_go_of_response", LET_GO_OF_RESPONSE),
+        ("list_calls", LIST_CALLS),
         ("list_checkpoints", LIST_CHECKPOINTS),
         ("list_responses", LIST_RESPONSES),
         ("load_stream", LOAD_STREAM),
@@ -124,8 +137,10 @@ pub(super) fn all() -> Vec<(&'static str, String)> {
         ("release_lease", RELEASE_LEASE),
         ("release_response", RELEASE_RESPONSE),
         ("rename_parked_events", RENAME_PARKED_EVENTS),
+        ("renew_call", RENEW_CALL),
         ("renew_lease", RENEW_LEASE),
         ("renew_response", RENEW_RESPONSE),
+        ("resolve_call", RESOLVE_CALL),
         ("resume_checkpoints", RESUME_CHECKPOINTS),
         ("revive_response", REVIVE_RESPONSE),
         ("save_snapshot", SAVE_SNAPSHOT),
@@ -135,6 +150,7 @@ pub(super) fn all() -> Vec<(&'static str, String)> {
         ("sweep_receipts", SWEEP_RECEIPTS),
         ("sweep_responses", SWEEP_RESPONSES),
         ("sweep_steps", SWEEP_STEPS),
+        ("take_call", TAKE_CALL),
         ("unpark_event", UNPARK_EVENT),
         ("write_step", WRITE_STEP),
     ]

@@ -4,12 +4,17 @@
 
 mod append;
 mod audit;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod call_headers;
 mod canonical_json;
 mod checkpoint;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod checkpoint_limits;
 mod checkpoints;
 mod checksum;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "client"))]
+mod client_key_limits;
+mod client_keys;
 mod clock;
 mod cursor;
 mod error;
@@ -57,6 +62,8 @@ pub use audit::{
     Audit, Auditable, CheckpointKey, CheckpointRow, EventKey, EventName, EventRow, Place, ReceiptKey, ReceiptRow,
     SnapshotRow,
 };
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) use call_headers::{headers_from_json, headers_to_json};
 pub use canonical_json::{CanonicalJsonError, canonical_json, canonical_json_without};
 pub use checkpoint::{
     Checkpoint, Claim, Claimed, Consumer, ConsumerKind, Failure, Lease, LeaseHolder, NewParkedEvent, ParkedEvent,
@@ -68,6 +75,9 @@ pub(crate) use checkpoint_limits::{
 };
 pub use checkpoints::{CheckpointStore, CheckpointWork, ProjectionStore};
 pub use checksum::{Trail, event_checksum};
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "client"))]
+pub(crate) use client_key_limits::{CALL_BODY_BYTES, check_lease as check_call_lease};
+pub use client_keys::{BegunCall, CallLease, CallName, CallQuery, KeyStore, NewCall, PendingCall, TakenCall};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use cursor::{Cursor, EventMark};
 pub use error::{AggregateName, Error, Fault};

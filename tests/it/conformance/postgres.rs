@@ -89,8 +89,8 @@ const GRANTS: &str = "
     GRANT SELECT ON ordering.annals_migrations TO annals_test_app;
     GRANT SELECT, INSERT ON ordering.annals_events TO annals_test_app;
     GRANT SELECT, INSERT, UPDATE, DELETE ON ordering.annals_receipts, ordering.annals_snapshots,
-        ordering.annals_checkpoints, ordering.annals_parked_events, ordering.annals_responses, ordering.annals_steps
-        TO annals_test_app;
+        ordering.annals_checkpoints, ordering.annals_parked_events, ordering.annals_responses, ordering.annals_steps,
+        ordering.annals_client_keys TO annals_test_app;
     GRANT SELECT, USAGE ON SEQUENCE ordering.annals_positions TO annals_test_app;
     GRANT USAGE ON SEQUENCE ordering.annals_fences TO annals_test_app";
 

@@ -3,13 +3,14 @@
 use serde_json::Value;
 
 /// The tables that grow.
-const TABLES: [&str; 6] = [
+const TABLES: [&str; 7] = [
     "annals_events",
     "annals_receipts",
     "annals_snapshots",
     "annals_parked_events",
     "annals_responses",
     "annals_steps",
+    "annals_client_keys",
 ];
 
 pub const NESTED_LOOP: &str = "a nested loop of rows in hand";

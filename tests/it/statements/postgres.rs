@@ -76,6 +76,8 @@ const FILL: &str = "
     INSERT INTO annals_steps (run_id, name, ordinal, state, fence, written_at, expires_at)
     SELECT aggregate_id, 'step-' || sequence, sequence, 0, 1, now(), now() + position * interval '1 minute'
     FROM annals_events;
+    INSERT INTO annals_client_keys (client, idempotency_key, fingerprint, method, url, headers, body, created_at, takes)
+    SELECT 'client-' || (position % 10), position::text, sha256('request'), 'POST', 'url', '[]', '', now(), 1 FROM annals_events;
     ANALYZE";
 
 /// A connection as the store makes it for a statement.
@@ -149,6 +151,7 @@ fn found_in(name: &str, plan: &Value) -> Vec<String> {
         "abandoned_requests" => "lease_expires_at",
         _ if name.contains("response") => "scope",
         _ if name.contains("step") => "run_id",
+        _ if name.ends_with("_call") || name.ends_with("_calls") => "client",
         _ => "aggregate_id",
     };
     // All positions are drawn by way of one row; one append has one version; and one checkpoint is moved.

@@ -1,0 +1,6 @@
+-- Lists the calls of a client, the oldest first. $1 client, $2 created at and $3 key of the one before, $4 how many,
+-- $5 now, or NULL for the server's clock.
+SELECT idempotency_key, method, url, created_at, takes, lease_expires_at, COALESCE($5::timestamptz, clock_timestamp()) AS now
+FROM annals_client_keys
+WHERE client = $1 AND (created_at, idempotency_key) > ($2, $3)
+ORDER BY created_at, idempotency_key LIMIT $4
