@@ -37,9 +37,9 @@ pub use crate::{
     },
     store::{
         AggregateName, Append, Appended, CheckpointStore, Clock, Consumer, ConsumerKind, Cursor, Error, EventRef,
-        EventStore, EventStoreExt, ExpectedVersion, Fault, Fingerprint, IdempotencyKey, KeyStore, Limits, LogQuery, LogRead,
-        ManualClock, Metadata, NewEvent, ParkedEvent, Polling, Position, ProjectionStore, Receipt, ReceiptOutcome,
-        RecordedEvent, ResponseStore, Retention, Scope, ScopedKey, Selection, StepStore, StreamQuery, StreamRead,
-        SystemClock, Transactional, Work,
+        EventStore, EventStoreExt, ExpectedVersion, Fault, Fingerprint, IdempotencyKey, KeyStore, Limits, LogQuery,
+        LogRead, ManualClock, Metadata, NewEvent, ParkedEvent, Polling, Position, ProjectionStore, Receipt,
+        ReceiptOutcome, RecordedEvent, ResponseStore, Retention, Scope, ScopedKey, Selection, StepStore, StreamQuery,
+        StreamRead, SystemClock, Transactional, Work,
     },
 };

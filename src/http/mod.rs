@@ -1,5 +1,7 @@
 //! Requests with an idempotency key, on the server's side and on the client's.
 
+#[cfg(feature = "client")]
+pub mod client;
 #[cfg(feature = "http")]
 mod server;
 

@@ -13,9 +13,7 @@ use super::{
     checkpoints::committed,
     classify::reply,
     row::{json, named, time},
-    statement::{
-        BEGIN_CALL, FIND_CALL, FORGET_CALL, LET_GO_OF_CALL, LIST_CALLS, RENEW_CALL, RESOLVE_CALL, TAKE_CALL,
-    },
+    statement::{BEGIN_CALL, FIND_CALL, FORGET_CALL, LET_GO_OF_CALL, LIST_CALLS, RENEW_CALL, RESOLVE_CALL, TAKE_CALL},
 };
 use crate::store::{
     BegunCall, CallLease, CallName, CallQuery, Error, KeyStore, NewCall, PendingCall, StoredRequest, TakenCall,
@@ -120,8 +118,7 @@ async fn take(
 }
 
 async fn list(connection: &mut PgConnection, query: &CallQuery, set: Set) -> Result<Vec<PendingCall>, Error> {
-    let (created_at, key) =
-        query.after.as_ref().map_or((DateTime::UNIX_EPOCH, ""), |(at, key)| (*at, key.as_str()));
+    let (created_at, key) = query.after.as_ref().map_or((DateTime::UNIX_EPOCH, ""), |(at, key)| (*at, key.as_str()));
     let list = sqlx::query(LIST_CALLS).bind(&*query.client).bind(created_at).bind(key);
     let rows = reply(list.bind(i64::from(query.limit)).bind(set).fetch_all(connection)).await?;
     rows.iter()

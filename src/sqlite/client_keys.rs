@@ -12,9 +12,7 @@ use super::{
     checkpoint::changes,
     classify::{classify, classify_commit},
     row::{named, time},
-    statement::{
-        BEGIN_CALL, FIND_CALL, FORGET_CALL, LET_GO_OF_CALL, LIST_CALLS, RENEW_CALL, RESOLVE_CALL, TAKE_CALL,
-    },
+    statement::{BEGIN_CALL, FIND_CALL, FORGET_CALL, LET_GO_OF_CALL, LIST_CALLS, RENEW_CALL, RESOLVE_CALL, TAKE_CALL},
     transaction,
 };
 use crate::store::{
