@@ -11,6 +11,8 @@ mod faults;
 mod faulty;
 #[cfg(feature = "http")]
 mod http;
+#[cfg(feature = "client")]
+mod http_client;
 mod migrations;
 mod model;
 mod order_example;

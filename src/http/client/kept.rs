@@ -1,5 +1,7 @@
 //! Calls that are kept until their outcome is known.
 
+use std::time::Duration;
+
 use http::HeaderMap;
 
 use super::{
@@ -56,12 +58,12 @@ pub(super) fn add_key(
 /// Whether the call may have been sent before.
 async fn begin(client: &RetryingClient, call: &NewCall, lease: &CallLease) -> Result<bool, ClientError> {
     let key = || call.name.key.clone();
-    let mut begun = client.keys().begin_call(call, lease, client.settings().lease()).await;
+    let mut begun = client.keys().begin_call(call, lease, client.settings().lease(Duration::ZERO)).await;
     for _ in 1..STORE_ATTEMPTS {
         if !matches!(&begun, Err(error) if error.is_outcome_unknown()) {
             break;
         }
-        begun = client.keys().begin_call(call, lease, client.settings().lease()).await;
+        begun = client.keys().begin_call(call, lease, client.settings().lease(Duration::ZERO)).await;
     }
     match begun {
         Ok(BegunCall::New) => Ok(false),

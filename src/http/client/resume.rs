@@ -1,5 +1,7 @@
 //! Calls that an earlier process, or an earlier attempt, has left behind.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use reqwest::Url;
@@ -116,7 +118,8 @@ impl RetryingClient {
         secrets: HeaderMap,
     ) -> Result<Option<(Answer, CallLease)>, ClientError> {
         let lease = CallLease::new(self.call_name(key.clone()));
-        let taken = self.keys().take_call(&lease, self.settings().lease()).await.map_err(ClientError::Keys)?;
+        let taken =
+            self.keys().take_call(&lease, self.settings().lease(Duration::ZERO)).await.map_err(ClientError::Keys)?;
         let Some(taken) = taken else { return Ok(None) };
         let refused = match kept::too_old(self, &taken.pending) {
             Some(error) => error,

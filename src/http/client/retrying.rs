@@ -17,9 +17,6 @@ pub struct RetryingClient {
     settings: Arc<Settings>,
 }
 
-/// How much longer than an attempt the right to send lasts.
-pub(super) const LEASE_MARGIN: Duration = Duration::from_secs(10);
-
 /// The longest of any time that can be set.
 const LONGEST: Duration = Duration::from_secs(60 * 60);
 
@@ -29,6 +26,7 @@ pub(super) struct Settings {
     pub(super) attempts: u32,
     pub(super) deadline: Duration,
     pub(super) attempt_timeout: Duration,
+    pub(super) lease_margin: Duration,
     pub(super) pauses: Pauses,
     pub(super) budget: RetryBudget,
     pub(super) answer_bytes: usize,
@@ -50,6 +48,7 @@ impl RetryingClient {
             attempts: 8,
             deadline: Duration::from_secs(60),
             attempt_timeout: Duration::from_secs(30),
+            lease_margin: Duration::from_secs(10),
             pauses: Pauses::new(fastrand::Rng::new()),
             budget: RetryBudget::default(),
             answer_bytes: 16 << 20,
@@ -94,6 +93,14 @@ impl RetryingClient {
     #[must_use]
     pub fn attempt_timeout(self, timeout: Duration) -> Self {
         self.set(|settings| settings.attempt_timeout = timeout)
+    }
+
+    /// How much longer than an attempt the right to send lasts: up to an hour. Default: 10 s.
+    ///
+    /// When a process has died, its calls can be resumed after that.
+    #[must_use]
+    pub fn lease_margin(self, margin: Duration) -> Self {
+        self.set(|settings| settings.lease_margin = margin)
     }
 
     /// The most of the first pause, and of any. Default: 100 ms and 8 s.
@@ -245,6 +252,7 @@ impl Settings {
         for (what, time) in [
             ("deadline", self.deadline),
             ("timeout of an attempt", self.attempt_timeout),
+            ("margin of the lease", self.lease_margin),
             ("longest pause", pauses.longest),
             ("longest Retry-After", pauses.longest_asked),
         ] {
@@ -258,9 +266,9 @@ impl Settings {
         Ok(())
     }
 
-    /// The lease of one attempt.
-    pub(super) fn lease(&self) -> Duration {
-        self.attempt_timeout + LEASE_MARGIN
+    /// The lease of one attempt, with a pause before it.
+    pub(super) fn lease(&self, pause: Duration) -> Duration {
+        pause + self.attempt_timeout + self.lease_margin
     }
 }
 

@@ -10,7 +10,6 @@ use super::{
     attempt::{Call, Failure, attempt},
     budget::{ANSWERED, RETRY, RETRY_OF_TIMEOUT},
     pauses::retry_after,
-    retrying::LEASE_MARGIN,
     telemetry,
     verdict::Verdict,
 };
@@ -151,7 +150,7 @@ impl<'c> Sending<'c> {
     /// Makes sure that nobody else sends the call, for a pause and the attempt behind it.
     async fn hold(&self, pause: Duration) -> Result<(), Ended> {
         let Some(lease) = self.lease else { return Ok(()) };
-        let length = pause + self.client.settings().attempt_timeout + LEASE_MARGIN;
+        let length = self.client.settings().lease(pause);
         match self.client.keys().renew_call(lease, length).await {
             Ok(true) => Ok(()),
             // Whoever has it now may have sent it.
