@@ -5,7 +5,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use reqwest::Url;
-use tokio::time::Instant;
 
 use super::{Answer, ClientError, RetryingClient, attempt::Call, kept, request::replace, telemetry};
 use crate::store::{CallLease, Error, IdempotencyKey, PendingCall, StoredRequest};
@@ -69,11 +68,13 @@ impl RetryingClient {
         E: FnMut(Resumed) + Send,
     {
         self.settings().check().map_err(Error::invalid)?;
-        let (began, mut counted, mut after) = (Instant::now(), Resumption::default(), None);
+        let (mut counted, mut after, mut began) = (Resumption::default(), None, None);
         loop {
             let page = self.pending(after.as_ref(), PAGE).await?;
+            // By the store's clock, which is not always this machine's.
+            began = began.or_else(|| page.first().map(|call| call.created_at + call.age));
             for call in &page {
-                if call.age < began.elapsed() {
+                if began.is_some_and(|began| call.created_at > began) {
                     return Ok(counted);
                 }
                 if !call.lease_left.is_zero() {

@@ -133,7 +133,7 @@ async fn serve(mut stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
     let Some(seen) = read_request(&mut stream).await? else { return Ok(()) };
     shared.seen.lock().unwrap().push(seen);
     // A test that has ended does not listen.
-    drop(shared.arrived.send(()));
+    let _ = shared.arrived.send(());
     loop {
         let step = shared.script.lock().unwrap().pop_front().unwrap_or(Step::Say(200, Vec::new(), "{\"ok\":true}"));
         return match step {
