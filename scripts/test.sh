@@ -6,7 +6,8 @@
 #
 # One PostgreSQL server is started for the whole run, from ANNALS_TEST_PG_BIN, the newest of /usr/lib/postgresql/*/bin or
 # PATH, on a unix socket in a temporary directory: in memory, where that has room. DATABASE_URL=postgres://… names a
-# server that is there instead.
+# server that is there instead. One Redis server as well, from ANNALS_TEST_REDIS_BIN, PATH or /usr/bin, on a port of
+# 127.0.0.1; ANNALS_TEST_REDIS_URL=redis://… names one that is there. Its tests leave keys in it that end by themselves.
 #
 # ANNALS_CAMPAIGN scales the kill, fault and property campaigns (default 1: all of them within a few minutes).
 # ANNALS_RETAIL_WEEK names the file of real orders, if you have it: its known totals are then checked as well.
@@ -42,6 +43,34 @@ install_postgres() {
     install postgresql || installed=$?
     "${become_root[@]}" rm -f "$told"
     return "$installed"
+}
+
+# The package starts its server, unless it is told not to. What says so here is left as it was.
+install_redis() {
+    may_install || return 1
+    local policy=/usr/sbin/policy-rc.d is_ours='' installed=0
+    if [ ! -e "$policy" ]; then
+        printf '#!/bin/sh\nexit 101\n' | "${become_root[@]}" tee "$policy" >/dev/null || return 1
+        is_ours=yes
+        "${become_root[@]}" chmod 755 "$policy"
+    fi
+    install redis-server || installed=$?
+    [ -z "$is_ours" ] || "${become_root[@]}" rm -f "$policy"
+    # Nor at the next start of the machine.
+    ! has systemctl || "${become_root[@]}" systemctl disable redis-server >/dev/null 2>&1 || true
+    return "$installed"
+}
+
+# Prints the Redis server's program, found as tests/redis_server finds it.
+find_redis() {
+    local place
+    if [ -n "${ANNALS_TEST_REDIS_BIN+named}" ]; then
+        for place in "$ANNALS_TEST_REDIS_BIN/redis-server" "$ANNALS_TEST_REDIS_BIN"; do
+            [ ! -f "$place" ] || { realpath -s "$place" && return; }
+        done
+        return 1
+    fi
+    command -v redis-server || { [ -f /usr/bin/redis-server ] && echo /usr/bin/redis-server; }
 }
 
 # Prints the folder of the server's programs, found as tests/postgres_server finds it.
@@ -92,13 +121,49 @@ start_postgres() { # BIN
     export DATABASE_URL="postgres://postgres@localhost/postgres?host=$folder"
 }
 
+# The run's Redis server: the shell that holds it, and what it is told by.
+redis_holder='' redis_words=''
+
+# Starts a server on a port of its own and exports its URL. It ends with this script, as the other does.
+start_redis() { # SERVER
+    local place port said='' attempt answers
+    place="$(mktemp -d)"
+    mkfifo "$place/answers"
+    for attempt in 1 2 3 4 5; do
+        port=$((30000 + RANDOM % 2700))
+        exec {redis_words}> >(exec sh -c "$(cat tests/redis_server/supervise.sh)" supervise "$1" "$port" "${TMPDIR:-/tmp}" >"$place/answers")
+        redis_holder=$!
+        exec {answers}<"$place/answers"
+        if read -r -t 30 said _ <&"$answers" && [ "$said" = folder ] &&
+            read -r -t 30 said _ <&"$answers" && [ "$said" = ready ]; then
+            break
+        fi
+        # Somebody else has the port.
+        stop_redis
+    done
+    rm -rf "$place"
+    if [ "$said" != ready ]; then
+        echo "test.sh: Redis did not start from $1" >&2
+        return 1
+    fi
+    export ANNALS_TEST_REDIS_URL="redis://127.0.0.1:$port"
+}
+
+stop_redis() {
+    [ -n "$redis_holder" ] || return 0
+    exec {redis_words}>&-
+    wait "$redis_holder" || true
+    redis_holder=''
+}
+
 # Nothing is left behind: the directory is gone when what holds the server is.
-stop_postgres() {
+stop_servers() {
+    stop_redis
     [ -n "$holder" ] || return 0
     eval "exec $words>&-"
     wait "$holder" || true
 }
-trap stop_postgres EXIT
+trap stop_servers EXIT
 
 if ! has cargo; then
     echo "test.sh: Rust is missing. Install it as https://rustup.rs says." >&2
@@ -125,6 +190,16 @@ else
 fi
 [ -n "${DATABASE_URL:-}" ] || start_postgres "$postgres"
 
+redis=''
+if redis="$(find_redis)" || { install_redis && redis="$(find_redis)"; }; then
+    "$redis" --version >&2
+else
+    echo "test.sh: Redis is missing. Install it (Debian, Ubuntu: the package redis-server), or name the program in" >&2
+    echo "test.sh: ANNALS_TEST_REDIS_BIN." >&2
+    exit 1
+fi
+[ -n "${ANNALS_TEST_REDIS_URL:-}" ] || start_redis "$redis"
+
 export ANNALS_CAMPAIGN="${ANNALS_CAMPAIGN:-1}"
-# Not by `exec`: the server is stopped afterwards.
+# Not by `exec`: the servers are stopped afterwards.
 cargo test --all-features --locked "$@"

@@ -24,6 +24,9 @@ pub mod testing;
 #[cfg(feature = "postgres")]
 #[doc(inline)]
 pub use crate::postgres::{PostgresOptions, PostgresStore, PostgresWork};
+#[cfg(feature = "redis")]
+#[doc(inline)]
+pub use crate::redis::{RedisOptions, RedisResponses};
 #[cfg(feature = "sqlite")]
 #[doc(inline)]
 pub use crate::sqlite::{SqliteOptions, SqliteStore, SqliteWork, Synchronous};

@@ -25,6 +25,11 @@ mod postgres_server;
 mod projection_example;
 mod projector;
 mod queue;
+#[cfg(feature = "redis")]
+mod redis;
+#[cfg(feature = "redis")]
+#[path = "../redis_server/mod.rs"]
+mod redis_server;
 mod scenario;
 mod snapshots;
 mod sqlite;
