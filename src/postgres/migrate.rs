@@ -36,9 +36,16 @@ const LOCK: i32 = i32::from_be_bytes(*b"anna");
 
 /// Brings the schema up to date: all migrations or none, one opener at a time.
 ///
-/// Where it is up to date nothing is written: a role that may create nothing can open the store.
-pub(super) async fn migrate(connection: &mut PgConnection) -> Result<(), Error> {
-    if schema_version(connection).await? < SCHEMA_VERSION {
+/// Where it is up to date nothing is written: a role that may create nothing can open the store. Where it may not be
+/// brought up to date, an older one is refused.
+pub(super) async fn migrate(connection: &mut PgConnection, may: bool) -> Result<(), Error> {
+    let found = schema_version(connection).await?;
+    if found < SCHEMA_VERSION && !may {
+        return Err(schema(format!(
+            "the database has schema {found}, this version of annals needs {SCHEMA_VERSION}: open it once for writing"
+        )));
+    }
+    if found < SCHEMA_VERSION {
         // Each of sqlx's migrations becomes a savepoint in this transaction.
         let mut alone = connection.begin().await.map_err(classify)?;
         sqlx::query(LOCK_SCHEMA).bind(LOCK).execute(&mut *alone).await.map_err(classify)?;

@@ -30,6 +30,7 @@ pub struct PostgresOptions {
     pub(super) limits: Limits,
     pub(super) polling: Polling,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) migrates: bool,
 }
 
 impl fmt::Debug for PostgresOptions {
@@ -63,6 +64,7 @@ impl Default for PostgresOptions {
             limits: Limits::default(),
             polling: Polling::default(),
             clock: Arc::new(SystemClock),
+            migrates: true,
         }
     }
 }
@@ -146,6 +148,15 @@ impl PostgresOptions {
     #[must_use]
     pub const fn pooled(mut self, is_pooled: bool) -> Self {
         self.is_pooled = is_pooled;
+        self
+    }
+
+    /// Sets whether opening brings an older schema up to date. Default: yes.
+    ///
+    /// Without it an older schema, or none, is [`Error::Schema`]: for tools, which leave that to the service.
+    #[must_use]
+    pub const fn migrates(mut self, migrates: bool) -> Self {
+        self.migrates = migrates;
         self
     }
 

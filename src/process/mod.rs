@@ -1,12 +1,15 @@
 //! Work that spans several places: steps that are never taken twice, and what finishes work that was abandoned.
 //!
 //! [`Steps`] are for whoever calls other services: each call has a name, a key that stays the same for every attempt, and
-//! a result that is recorded. [`Completer`] finishes requests whose clients have not come back.
+//! a result that is recorded. [`Completer`] finishes requests whose clients have not come back. [`Sweeper`] deletes what has
+//! expired.
 
 mod completer;
 mod patience;
 mod steps;
+mod sweeper;
 mod telemetry;
 
 pub use completer::{Completer, Finished, Resume, Resumed};
 pub use steps::{RunStep, StepError, StepFailure, StepRefusal, Steps, Undo, Undoable};
+pub use sweeper::{Sweeper, Swept};

@@ -65,3 +65,35 @@ pub(super) fn completer_stopped(error: &Error) {
     #[cfg(feature = "tracing")]
     tracing::error!(error = %error, "abandoned requests are no longer looked for");
 }
+
+/// A batch of expired rows is gone.
+pub(super) fn rows_swept(kind: &'static str, rows: u64) {
+    #[cfg(feature = "metrics")]
+    if rows > 0 {
+        metrics::counter!("annals_swept_rows_total", "kind" => kind).increment(rows);
+    }
+}
+
+/// A sweeper has made a pass.
+pub(super) fn pass_swept(rows: u64, took: std::time::Duration, ended_early: bool) {
+    #[cfg(feature = "metrics")]
+    metrics::histogram!("annals_sweep_duration_seconds").record(took.as_secs_f64());
+    #[cfg(feature = "tracing")]
+    if rows > 0 {
+        tracing::info!(rows, seconds = took.as_secs_f64(), ended_early, "expired rows were swept away");
+    }
+}
+
+/// A sweeper could not sweep.
+pub(super) fn sweeper_interrupted(error: &Error) {
+    #[cfg(feature = "metrics")]
+    metrics::counter!("annals_sweeper_interruptions_total").increment(1);
+    #[cfg(feature = "tracing")]
+    tracing::warn!(error = %error, "expired rows cannot be swept away; trying again");
+}
+
+/// A sweeper has ended with an error.
+pub(super) fn sweeper_stopped(error: &Error) {
+    #[cfg(feature = "tracing")]
+    tracing::error!(error = %error, "expired rows are no longer swept away");
+}

@@ -37,6 +37,7 @@ pub struct SqliteOptions {
     polling: Option<Polling>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) pragmas: Vec<(String, String)>,
+    pub(super) migrates: bool,
 }
 
 /// Shows the names of pragmas and not their values: one of them may be a password.
@@ -64,6 +65,7 @@ impl Default for SqliteOptions {
             polling: None,
             clock: Arc::new(SystemClock),
             pragmas: Vec::new(),
+            migrates: true,
         }
     }
 }
@@ -94,6 +96,15 @@ impl SqliteOptions {
     #[must_use]
     pub fn busy_timeout(mut self, timeout: Duration) -> Self {
         self.busy_timeout = timeout.min(LONGEST_TIMEOUT);
+        self
+    }
+
+    /// Sets whether opening brings an older schema up to date. Default: yes.
+    ///
+    /// Without it an older schema, or none, is [`Error::Schema`]: for tools, which leave that to the service.
+    #[must_use]
+    pub const fn migrates(mut self, migrates: bool) -> Self {
+        self.migrates = migrates;
         self
     }
 

@@ -83,9 +83,10 @@ impl SqliteStore {
             Place::File | Place::FileToRead => {
                 // The first look changes nothing, not even the journal mode: the file may not be ours to write.
                 let mut first = options::connect(&untouched, options.busy_timeout).await?;
-                let found = match place {
-                    Place::FileToRead => migrate::check(&mut first).await,
-                    Place::File | Place::Memory => migrate::refuse_newer(&mut first).await,
+                let found = if place == Place::File && options.migrates {
+                    migrate::refuse_newer(&mut first).await
+                } else {
+                    migrate::check(&mut first).await
                 };
                 first.close().await.map_err(classify)?;
                 found?;

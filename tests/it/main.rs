@@ -6,6 +6,8 @@ mod cache;
 mod campaign;
 mod cases;
 mod checkpoints;
+#[cfg(feature = "cli")]
+mod cli;
 mod conformance;
 mod faults;
 mod faulty;
@@ -36,6 +38,7 @@ mod sqlite;
 mod statements;
 mod steps;
 mod stored_names;
+mod sweeper;
 mod takeover;
 #[cfg(all(feature = "tracing", feature = "metrics"))]
 mod telemetry;
