@@ -85,7 +85,7 @@ pub struct Settings {
     pub failure_policy: FailurePolicy,
     /// The shape of refusals. Default: [`Errors::Ietf`].
     pub errors: Errors,
-    /// How many keys a scope may have at once; `None`: any number. Default: 10,000.
+    /// How many keys a scope may have at once; `None`: any number. Default: `None`.
     pub keys_per_scope: Option<u32>,
     /// The same key at two endpoints is two keys. Default: no.
     pub per_endpoint: bool,
@@ -115,7 +115,7 @@ impl Default for Settings {
             in_flight: InFlight::default(),
             failure_policy: FailurePolicy::default(),
             errors: Errors::default(),
-            keys_per_scope: Some(10_000),
+            keys_per_scope: None,
             per_endpoint: false,
             policy_url: None,
             client_horizon: None,

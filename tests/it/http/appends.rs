@@ -295,7 +295,7 @@ async fn http_j14_whoever_asks_is_told_what_was_done(kind: Kind) {
             (status, Json(json!({ "attempt": attempt, "replayed": replayed, "version": version }))).into_response()
         }
     };
-    let layer = layer(&process).lease(Duration::from_millis(1)).build().unwrap();
+    let layer = layer(&process).lease(Duration::from_millis(150)).build().unwrap();
     let app = axum::Router::new().route("/v1/charges", post(report)).layer(layer).with_state(purses);
     let send = || async { Got::read(app.clone().oneshot(Ask::charge("j-14").into_request()).await.unwrap()).await };
     // The first attempt commits, and then its answer is lost.

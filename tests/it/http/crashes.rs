@@ -324,7 +324,7 @@ async fn http_d15_a_shutdown_waits_for_what_is_under_way(kind: Kind) {
 
 async fn http_d16_another_request_never_takes_over(kind: Kind) {
     let place = Place::new(kind).await;
-    die_while_processing(&place, Ask::charge("d-16"), |layer| layer.lease(Duration::from_millis(1))).await;
+    die_while_processing(&place, Ask::charge("d-16"), |layer| layer.lease(Duration::from_millis(150))).await;
     let app = App::new(layer(&place.process().await), |call| async move { created(&call) });
     for _ in 0..3 {
         let got = app.send(Ask::charge("d-16").json("{\"amount\":999}")).await;
@@ -338,7 +338,7 @@ async fn http_d18_a_request_that_kills_its_processes_is_given_up(kind: Kind) {
     let process = place.process().await;
     for _ in 0..5 {
         die_while_processing(&place, Ask::charge("d-18"), |layer| {
-            layer.lease(Duration::from_millis(1)).in_flight(InFlight::Wait(Duration::from_secs(10)))
+            layer.lease(Duration::from_millis(150)).in_flight(InFlight::Wait(Duration::from_secs(10)))
         })
         .await;
     }

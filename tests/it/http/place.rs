@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 #[cfg(feature = "postgres")]
 use annals::PostgresStore;
+#[cfg(feature = "redis")]
+use annals::redis::RedisOptions;
 use annals::{
     Clock, EventStore, ManualClock, ResponseStore, Retention, SqliteStore, StepStore, SystemClock,
     http::IdempotencyLayerBuilder,
@@ -20,6 +22,10 @@ pub enum Kind {
     Sqlite,
     #[cfg(feature = "postgres")]
     Postgres,
+    #[cfg(feature = "redis")]
+    SqliteBehindRedis,
+    #[cfg(all(feature = "redis", feature = "postgres"))]
+    PostgresBehindRedis,
 }
 
 /// Makes a test of each function for one kind of place.
@@ -51,6 +57,10 @@ pub(super) use on_every_database;
 macro_rules! on_every_place {
     ($($test:ident)+) => {
         crate::http::place::on_every_database!($($test)+);
+        #[cfg(feature = "redis")]
+        crate::http::place::in_place!(sqlite_behind_redis SqliteBehindRedis $($test)+);
+        #[cfg(all(feature = "redis", feature = "postgres"))]
+        crate::http::place::in_place!(postgres_behind_redis PostgresBehindRedis $($test)+);
     };
 }
 pub(super) use on_every_place;
@@ -60,6 +70,8 @@ pub struct Place {
     kind: Kind,
     clock: Arc<dyn Clock>,
     folder: TempDir,
+    #[cfg(feature = "redis")]
+    prefix: String,
     #[cfg(feature = "postgres")]
     database: Option<Database>,
 }
@@ -86,6 +98,8 @@ impl Place {
             kind,
             clock,
             folder: tempfile::tempdir().unwrap(),
+            #[cfg(feature = "redis")]
+            prefix: format!("http-{}", uuid::Uuid::now_v7()),
             #[cfg(feature = "postgres")]
             database,
         }
@@ -95,6 +109,15 @@ impl Place {
     pub async fn process(&self) -> Process {
         let store = self.open().await;
         let responses = store.responses();
+        #[cfg(feature = "redis")]
+        let responses: Arc<dyn ResponseStore> = match self.kind.is_behind_redis() {
+            // A deployment of its own on the run's server.
+            true => {
+                let options = RedisOptions::new().prefix(self.prefix.clone());
+                Arc::new(options.connect(&crate::redis_server::url(), responses).await.unwrap())
+            }
+            false => responses,
+        };
         Process { store, responses }
     }
 
@@ -127,6 +150,20 @@ impl Kind {
             Self::Sqlite => false,
             #[cfg(feature = "postgres")]
             Self::Postgres => true,
+            #[cfg(feature = "redis")]
+            Self::SqliteBehindRedis => false,
+            #[cfg(all(feature = "redis", feature = "postgres"))]
+            Self::PostgresBehindRedis => true,
+        }
+    }
+
+    #[cfg(feature = "redis")]
+    const fn is_behind_redis(self) -> bool {
+        match self {
+            Self::SqliteBehindRedis => true,
+            #[cfg(feature = "postgres")]
+            Self::PostgresBehindRedis => true,
+            _ => false,
         }
     }
 }

@@ -7,7 +7,7 @@ use futures_util::{FutureExt as _, future::ready, stream::once};
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderName};
 
 use super::{BodyForm, FingerprintRules, Part, count, uri::hex};
-use crate::{http::media::Media, store::canonical_json_without};
+use crate::{http::server::media::Media, store::canonical_json_without};
 
 /// Adds a body. A name stands before each form, so that bytes in one form are never taken for another's.
 pub(super) fn push_parts<'r>(parts: &mut Vec<Part<'r>>, body: &'r Bytes, media: &Media, rules: &FingerprintRules) {
