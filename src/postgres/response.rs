@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     classify::within_reach,
-    row::{named, time},
+    row::{micros, named, time},
     statement::{
         ABANDONED_REQUESTS, BURY_RESPONSE, CLAIM_RESPONSE, COMPLETE_RESPONSE, EXPIRE_RESPONSE, FIND_RESPONSE,
         FREE_RESPONSE, LET_GO_OF_RESPONSE, LIST_RESPONSES, RELEASE_RESPONSE, RENEW_RESPONSE, REVIVE_RESPONSE,
@@ -17,8 +17,7 @@ use super::{
 use crate::store::{
     AbandonedRequest, ClaimedResponse, Error, FoundResponse, IdempotencyKey, LetGo, Operation, ResponseAction,
     ResponseClaim, ResponseLease, ResponseQuery, ResponseRow, Scope, ScopedKey, StoredRequest, StoredResponse,
-    body_columns, fingerprint, from_column, headers_json, micros, number, recipe, request_json, request_of, state,
-    to_column,
+    body_columns, fingerprint, from_column, headers_json, number, recipe, request_json, request_of, state, to_column,
 };
 
 type Statement<'q> = Query<'q, Postgres, PgArguments>;

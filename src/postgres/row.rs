@@ -88,6 +88,11 @@ pub(super) fn later(now: DateTime<Utc>, by: std::time::Duration) -> Option<DateT
     TIMES_MICROS.contains(&time.timestamp_micros()).then_some(time)
 }
 
+/// A length of time in microseconds, as it is bound. Greater ones were refused before.
+pub(super) fn micros(time: std::time::Duration) -> i64 {
+    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
+}
+
 /// Reads the receipt's columns, which bear the same names in every statement that has them.
 pub(super) fn receipt(row: &PgRow) -> Result<Option<Receipt>, Error> {
     let Some(command_id) = named::<Option<Uuid>>(row, "command_id")? else {

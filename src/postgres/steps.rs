@@ -8,11 +8,11 @@ use super::{
     backend::SYSTEM,
     classify::within_reach,
     response::{Met, Now},
-    row::named,
+    row::{micros, named},
     statement::{OPEN_STEPS, WRITE_STEP},
     turn::in_turn,
 };
-use crate::store::{Error, StepRecord, StepRun, StepState, StepStore, micros, number, telemetry::operation, to_column};
+use crate::store::{Error, StepRecord, StepRun, StepState, StepStore, number, telemetry::operation, to_column};
 
 /// How often a step is looked at again that others were faster with: each time one of them has got on.
 const LOOKS: u32 = 8;

@@ -115,7 +115,7 @@ pub(crate) use standing::{Head, Request};
 pub use step_record::{StepRecord, StepRun, StepState, StepStore};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use stored_response::{
-    FoundResponse, body_columns, fingerprint, headers_json, micros, number, recipe, request_json, request_of, state,
+    FoundResponse, body_columns, fingerprint, headers_json, number, recipe, request_json, request_of, state,
 };
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use transaction::HeldTransaction;

@@ -10,7 +10,7 @@ use super::{
 };
 
 /// Headers in their order.
-type Headers = [(String, Arc<[u8]>)];
+type Headers = Vec<(String, Arc<[u8]>)>;
 
 /// What stands under a key, column by column.
 #[derive(Debug)]
@@ -98,11 +98,6 @@ pub(crate) fn number(number: i64) -> Result<u32, Error> {
     u32::try_from(number).map_err(|_| Error::corrupt(format!("a stored number is out of range: {number}")))
 }
 
-/// A time as it is bound. Greater ones were refused before.
-pub(crate) fn micros(time: Duration) -> i64 {
-    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
-}
-
 /// A time that is left; nothing where it is over.
 fn duration(micros: i64) -> Duration {
     Duration::from_micros(u64::try_from(micros).unwrap_or(0))
@@ -133,22 +128,22 @@ fn body(kind: &str, bytes: Option<Vec<u8>>) -> Result<StoredBody, Error> {
 }
 
 /// Writes headers as a JSON list of pairs; each byte of a value is one character, so that none is lost.
-pub(crate) fn headers_json(headers: &Headers) -> Result<String, Error> {
+pub(crate) fn headers_json(headers: &[(String, Arc<[u8]>)]) -> Result<String, Error> {
     serde_json::to_string(&pairs(headers)).map_err(|error| Error::codec("headers cannot be written as JSON", error))
 }
 
 /// Reads what [`headers_json`] wrote.
-fn headers_of(json: &str) -> Result<Vec<(String, Arc<[u8]>)>, Error> {
+fn headers_of(json: &str) -> Result<Headers, Error> {
     let pairs = serde_json::from_str(json).map_err(|error| Error::codec("stored headers are no list", error))?;
     headers(pairs)
 }
 
-fn pairs(headers: &Headers) -> Vec<(&str, String)> {
+fn pairs(headers: &[(String, Arc<[u8]>)]) -> Vec<(&str, String)> {
     let text = |value: &[u8]| value.iter().copied().map(char::from).collect();
     headers.iter().map(|(name, value)| (name.as_str(), text(value))).collect()
 }
 
-fn headers(pairs: Vec<(String, String)>) -> Result<Vec<(String, Arc<[u8]>)>, Error> {
+fn headers(pairs: Vec<(String, String)>) -> Result<Headers, Error> {
     let bytes = |value: String| value.chars().map(u8::try_from).collect::<Result<Arc<[u8]>, _>>();
     let header = |(name, value)| match bytes(value) {
         Ok(value) => Ok((name, value)),

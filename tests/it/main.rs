@@ -32,6 +32,7 @@ mod redis;
 #[cfg(feature = "redis")]
 #[path = "../redis_server/mod.rs"]
 mod redis_server;
+mod responses;
 mod scenario;
 mod snapshots;
 mod sqlite;

@@ -18,10 +18,9 @@ WITH clock AS MATERIALIZED (
     SELECT CASE
         WHEN $9::integer IS NULL THEN true
         WHEN EXISTS (SELECT FROM found) THEN true
-        ELSE (SELECT count(*) < $9::integer
-              FROM (SELECT FROM annals_responses
-                    WHERE scope = $1 AND (expires_at > (SELECT now FROM clock)) IS TRUE
-                    LIMIT $9::integer) AS taken)
+        ELSE NOT EXISTS (SELECT FROM annals_responses
+                         WHERE scope = $1 AND (expires_at > (SELECT now FROM clock)) IS TRUE
+                         LIMIT 1 OFFSET $9::integer - 1)
     END AS is_there
 ), claimed AS (
     INSERT INTO annals_responses AS response (

@@ -10,7 +10,7 @@ SELECT ?1, ?2, ?3, ?4, 'running', ?13, ?5, 1, ?6, ?12, ?7, ?10, ?11
 WHERE CASE
     WHEN ?9 IS NULL THEN true
     WHEN EXISTS (SELECT 1 FROM annals_responses WHERE scope = ?1 AND idempotency_key = ?2) THEN true
-    ELSE (SELECT count(*) FROM (SELECT 1 FROM annals_responses WHERE scope = ?1 AND +expires_at > ?12 LIMIT ?9)) < ?9
+    ELSE NOT EXISTS (SELECT 1 FROM annals_responses WHERE scope = ?1 AND +expires_at > ?12 LIMIT 1 OFFSET ?9 - 1)
 END
 ON CONFLICT (scope, idempotency_key) DO UPDATE SET
     fingerprint = excluded.fingerprint,

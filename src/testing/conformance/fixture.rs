@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use super::tally::{Command, Tally};
 use crate::{
     command::Repository,
-    store::{CheckpointStore, Clock, EventStore, ManualClock, SystemClock},
+    store::{CheckpointStore, Clock, EventStore, ManualClock, ResponseStore, Retention, StepStore, SystemClock},
 };
 
 /// Holds one store on a database of its own, for one case.
@@ -28,6 +28,13 @@ pub trait Fixture: Send + Sync {
         None
     }
 
+    /// The same store, where it keeps answers to requests as well, and steps, and forgets what has expired.
+    ///
+    /// Default: `None`, it does not; cases of them are not run, and say so.
+    fn responses(&self) -> Option<AnswerStores> {
+        None
+    }
+
     /// What the store can do. Cases that need more are not run, and say so.
     fn capabilities(&self) -> Capabilities;
 
@@ -41,6 +48,24 @@ pub trait Fixture: Send + Sync {
     /// Default: `None`, there is one handle; cases that need two are not run, and say so.
     async fn another(&self) -> Option<Arc<dyn EventStore>> {
         None
+    }
+}
+
+/// One store, in the roles that answers to requests need.
+#[derive(Debug, Clone)]
+pub struct AnswerStores {
+    /// Keeps the answers.
+    pub responses: Arc<dyn ResponseStore>,
+    /// Keeps what became of steps.
+    pub steps: Arc<dyn StepStore>,
+    /// Forgets what has expired.
+    pub retention: Arc<dyn Retention>,
+}
+
+impl AnswerStores {
+    /// A store that has all the roles itself.
+    pub fn of<S: ResponseStore + StepStore + Retention + Clone + 'static>(store: &S) -> Self {
+        Self { responses: Arc::new(store.clone()), steps: Arc::new(store.clone()), retention: Arc::new(store.clone()) }
     }
 }
 

@@ -40,7 +40,7 @@
 //! ```
 //!
 //! Each case is a function as well, named `store_`, the number of the case, and what it holds; `p1` to `p7` are the
-//! promises where the list of cases is silent. A case panics where the store does not keep to it.
+//! promises where the list of cases is silent. Cases of idempotency over HTTP that are the store's are named `http_`. A case panics where the store does not keep to it.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -53,6 +53,7 @@ mod append;
 mod batch;
 mod cache;
 mod checkpoints;
+mod claims;
 mod commands;
 mod data;
 mod fixture;
@@ -62,8 +63,11 @@ mod log;
 mod read;
 mod receipts;
 mod replay;
+mod responses;
+mod retention;
 mod runners;
 mod sample;
+mod steps;
 mod subscription;
 mod tally;
 mod telling;
@@ -75,14 +79,17 @@ pub use cache::*;
 pub use checkpoints::*;
 pub use commands::*;
 pub use data::*;
-pub use fixture::{Capabilities, Factory, Fixture};
+pub use fixture::{AnswerStores, Capabilities, Factory, Fixture};
 pub use idempotent_append::*;
 pub use load::*;
 pub use log::*;
 pub use read::*;
 pub use receipts::*;
 pub use replay::*;
+pub use responses::*;
+pub use retention::*;
 pub use runners::*;
+pub use steps::*;
 pub use subscription::*;
 pub use wait::*;
 
@@ -225,4 +232,27 @@ tests_of! {
     store_102_events_have_at_most_a_mebibyte
     store_102_appends_have_at_most_500_events_and_four_mebibytes
     store_103_many_tasks_never_stall
+    http_c08_of_a_hundred_claims_at_once_one_is_taken
+    http_f03_headers_and_bodies_come_back_byte_by_byte
+    http_d02_a_lapsed_lease_is_taken_over_with_a_greater_fence
+    http_d03_a_late_owner_changes_nothing
+    http_d04_a_late_owner_frees_nothing
+    http_d16_another_request_takes_nothing_over
+    http_d18_a_request_that_was_begun_too_often_is_given_up
+    http_e05_what_is_let_go_of_is_free_at_once
+    http_g01_scopes_never_meet
+    http_g07_a_scope_has_so_many_keys_at_once
+    http_h01_an_answer_lives_to_its_last_microsecond
+    http_h03_an_expired_row_is_used_anew
+    http_h09_a_clock_that_is_set_back_takes_no_lease_away
+    http_d12_abandoned_requests_are_found_with_their_bodies
+    http_n04_an_operator_expires_releases_and_revives
+    http_n04_rows_are_listed_page_by_page
+    http_d02_steps_go_forward_and_are_found_again
+    http_d03_a_late_owner_writes_no_step
+    http_h04_a_row_that_is_used_anew_is_not_swept
+    http_h05_a_live_lease_is_never_swept
+    http_h06_what_expired_first_goes_first
+    http_h07_sweepers_at_once_do_no_work_twice
+    http_h06_receipts_and_steps_are_forgotten_after_their_time
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use annals::{
     CheckpointStore, Clock, EventStore, Limits, PostgresOptions, PostgresStore,
-    testing::conformance::{Capabilities, Fixture},
+    testing::conformance::{AnswerStores, Capabilities, Fixture},
 };
 use async_trait::async_trait;
 use sqlx::Executor as _;
@@ -46,6 +46,10 @@ impl Fixture for OnServer {
 
     fn checkpoints(&self) -> Option<Arc<dyn CheckpointStore>> {
         Some(Arc::new(self.store.clone()))
+    }
+
+    fn responses(&self) -> Option<AnswerStores> {
+        Some(AnswerStores::of(&self.store))
     }
 
     fn capabilities(&self) -> Capabilities {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use annals::{
     CheckpointStore, Clock, EventStore, Limits, SqliteStore,
-    testing::conformance::{Capabilities, Fixture},
+    testing::conformance::{AnswerStores, Capabilities, Fixture},
 };
 use async_trait::async_trait;
 use tempfile::TempDir;
@@ -31,6 +31,10 @@ impl Fixture for InFile {
 
     fn checkpoints(&self) -> Option<Arc<dyn CheckpointStore>> {
         Some(Arc::new(self.store.clone()))
+    }
+
+    fn responses(&self) -> Option<AnswerStores> {
+        Some(AnswerStores::of(&self.store))
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -62,6 +66,10 @@ impl Fixture for InMemory {
 
     fn checkpoints(&self) -> Option<Arc<dyn CheckpointStore>> {
         Some(Arc::new(self.0.clone()))
+    }
+
+    fn responses(&self) -> Option<AnswerStores> {
+        Some(AnswerStores::of(&self.0))
     }
 
     fn capabilities(&self) -> Capabilities {
