@@ -18,12 +18,17 @@ pub struct ResponseClaim {
     pub recipe: u16,
     /// How long the right lasts unless it is renewed: 1 ms to 24 h.
     pub lease: Duration,
-    /// How long the row is kept after the lease has ended and nobody came back: 1 s to 10 years.
+    /// How long the row is kept where nobody comes back: 1 ms to ten years.
+    ///
+    /// It counts from the end of the lease.
     pub keep_for: Duration,
-    /// How often a request is begun at the most, the first time included. A request that kills each process that
-    /// begins it is not begun for ever.
+    /// How often a request is begun at the most, the first time included.
+    ///
+    /// A request that kills each process that begins it is not begun for ever.
     pub attempts: u32,
     /// How many keys a scope may have at once; `None`: any number.
+    ///
+    /// Those that have expired do not count. Claims that come at the same moment may get a few beyond it.
     pub scope_keys: Option<u32>,
     /// The request, where somebody else is to finish it if it is abandoned.
     pub request: Option<StoredRequest>,
@@ -262,7 +267,7 @@ impl ResponseAction {
     }
 }
 
-/// A request whose lease has lapsed, and which was stored to be finished without its client.
+/// A request to be finished without its client: its lease has lapsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AbandonedRequest {
     /// The client's key, and whose it is.

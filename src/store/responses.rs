@@ -9,7 +9,7 @@ use super::{
     ResponseRow, ScopedKey, StoredResponse, Work,
 };
 
-/// Keeps the answers to requests under their keys, and says who carries a request out.
+/// Keeps answers to requests under their keys, and says who carries one out.
 ///
 /// Object-safe. Times are the database server's, or the store's clock where that is another than the machine's.
 #[async_trait]

@@ -103,7 +103,9 @@ impl ScopedKey {
         IdempotencyKey::of_hash(&hex(&self.hash(name)))
     }
 
-    /// A UUID, version 8, that follows from this key and a name: for ids that would be made at random otherwise.
+    /// A UUID, version 8, that follows from this key and a name.
+    ///
+    /// For ids that would be made at random otherwise.
     #[must_use]
     pub fn derived_uuid(&self, name: &str) -> Uuid {
         let mut bytes = [0; 16];

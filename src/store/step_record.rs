@@ -44,7 +44,9 @@ impl StepState {
             .find(|state| state.number() == number)
     }
 
-    /// Tells whether a step may go from this state to another: forward, and never from one end to the other.
+    /// Tells whether a step may go from this state to another.
+    ///
+    /// Forward, and never from one end to the other.
     #[must_use]
     pub fn may_become(self, next: Self) -> bool {
         self < next && self != Self::Refused && !(self == Self::Done && next == Self::Refused)
