@@ -1,6 +1,6 @@
 //! The port of clients' calls, on PostgreSQL.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -124,7 +124,7 @@ async fn list(connection: &mut PgConnection, query: &CallQuery, set: Set) -> Res
     rows.iter()
         .map(|row| {
             let key = named::<&str>(row, "idempotency_key")?.parse()?;
-            pending(row, &CallName { client: query.client.clone(), key })
+            pending(row, &CallName { client: Arc::clone(&query.client), key })
         })
         .collect()
 }

@@ -1,6 +1,6 @@
 //! The port of clients' calls, on SQLite.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -110,7 +110,7 @@ async fn list(
     rows.iter()
         .map(|row| {
             let key = named::<&str>(row, "idempotency_key")?.parse()?;
-            pending(row, &CallName { client: query.client.clone(), key }, now)
+            pending(row, &CallName { client: Arc::clone(&query.client), key }, now)
         })
         .collect()
 }

@@ -4,15 +4,18 @@ use std::sync::Arc;
 
 use super::Error;
 
+/// A name and its value.
+type Header = (String, Arc<[u8]>);
+
 /// Writes headers as JSON.
-pub(crate) fn headers_to_json(headers: &[(String, Arc<[u8]>)]) -> Result<String, Error> {
+pub(crate) fn headers_to_json(headers: &[Header]) -> Result<String, Error> {
     let pairs: Vec<(&str, String)> =
         headers.iter().map(|(name, value)| (name.as_str(), value.iter().copied().map(char::from).collect())).collect();
     serde_json::to_string(&pairs).map_err(|source| Error::codec("headers cannot be written as JSON", source))
 }
 
 /// Reads headers back.
-pub(crate) fn headers_from_json(json: &str) -> Result<Vec<(String, Arc<[u8]>)>, Error> {
+pub(crate) fn headers_from_json(json: &str) -> Result<Vec<Header>, Error> {
     let pairs: Vec<(String, String)> =
         serde_json::from_str(json).map_err(|source| Error::codec("stored headers cannot be read", source))?;
     let byte = |letter| u8::try_from(u32::from(letter)).map_err(|_| Error::corrupt("a stored header is not of bytes"));

@@ -19,7 +19,9 @@ pub struct CallName {
     pub key: IdempotencyKey,
 }
 
-/// A call that is about to be sent for the first time, or once more by whoever knows its key.
+/// A call that is about to be sent.
+///
+/// For the first time, or once more by whoever knows its key.
 #[derive(Debug, Clone)]
 pub struct NewCall {
     /// Its client and key.
@@ -35,7 +37,9 @@ pub struct NewCall {
 pub struct CallLease {
     /// The call.
     pub name: CallName,
-    /// The fence: names one holding of the call. Made for it, and never used for another.
+    /// The fence: names one holding of the call.
+    ///
+    /// Made for it, and never used for another.
     pub holder: Uuid,
 }
 
@@ -83,7 +87,9 @@ pub struct PendingCall {
     pub lease_left: Duration,
 }
 
-/// A call that was taken up, with all that is needed to send it once more but its secrets.
+/// A call that was taken up, to be sent once more.
+///
+/// With all that is needed but its secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TakenCall {
     /// How it stands.
@@ -103,8 +109,9 @@ pub struct CallQuery {
     pub limit: u32,
 }
 
-/// Keeps the requests of a client until their outcome is known, and says who sends each.
+/// Keeps the requests of a client until their outcome is known.
 ///
+/// And says who sends each.
 /// Object-safe. What it has acknowledged survives a crash, or else nothing is gained by it. Times are the database
 /// server's, or the store's clock where that is another than the machine's.
 #[async_trait]

@@ -19,7 +19,7 @@ pub struct Answer {
     pub headers: HeaderMap,
     /// The body.
     pub body: Bytes,
-    /// The service says that it has given this answer before: `Idempotent-Replayed: true`.
+    /// The service has given this answer before: `Idempotent-Replayed: true`.
     pub replayed: bool,
     /// How often the request was sent, by this call of it.
     pub attempts: u32,

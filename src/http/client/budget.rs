@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Bounds how many retries a client makes over all its calls, so that it does not add to an outage.
+/// Bounds how many retries a client makes over all its calls.
+///
+/// So it does not add to an outage.
 ///
 /// A bucket of tokens: a retry costs 5, after a timeout 10; an answer pays 1 back, and one that came of a retry what that
 /// retry has cost. Where there are too few, calls are not retried. Clones share it, so several clients can, too.
@@ -25,7 +27,9 @@ pub(super) const RETRY_OF_TIMEOUT: u32 = 10;
 pub(super) const ANSWERED: u32 = 1;
 
 impl RetryBudget {
-    /// The tokens of a budget that is not set otherwise: 500, for a hundred retries beyond what answers pay back.
+    /// The tokens of a budget that is not set otherwise: 500.
+    ///
+    /// Enough for a hundred retries beyond what answers pay back.
     pub const DEFAULT_TOKENS: u32 = 500;
 
     /// Makes a full bucket of so many tokens.

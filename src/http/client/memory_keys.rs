@@ -16,8 +16,9 @@ use crate::store::{
     TakenCall, check_call_lease,
 };
 
-/// Keeps calls in memory, and forgets them with the process: for tests and small tools.
+/// Keeps calls in memory, and forgets them with the process.
 ///
+/// For tests and small tools.
 /// What was sent and not answered when the process ends can then not be asked about. Up to 10,000 calls.
 pub struct MemoryKeys {
     calls: Mutex<BTreeMap<(Arc<str>, String), Kept>>,

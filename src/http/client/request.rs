@@ -101,16 +101,18 @@ impl RequestBuilder {
         self
     }
 
-    /// Keeps the call until [`forget`](RetryingClient::forget) is called, also when it has its answer.
+    /// Keeps the call also when it has its answer.
     ///
+    /// Until [`forget`](RetryingClient::forget) is called.
     /// So an application that dies between the answer and its own note of it finds the call, and asks again.
     pub fn until_confirmed(mut self) -> Self {
         self.until_confirmed = true;
         self
     }
 
-    /// Sends the request until it has an answer that counts: one that the service will repeat, or says is the last.
+    /// Sends the request until it has an answer that counts.
     ///
+    /// One that the service will repeat, or says is the last.
     /// An answer that says no is an answer. Whoever drops the future lets the call be: it can be resumed when its lease has
     /// lapsed.
     ///
@@ -188,8 +190,9 @@ impl RequestBuilder {
 }
 
 impl RetryingClient {
-    /// Takes a request that reqwest has made. One with a stream for its body is refused by [`RequestBuilder::send`].
+    /// Takes a request that reqwest has made.
     ///
+    /// One with a stream for its body is refused by [`RequestBuilder::send`].
     /// Headers that the application has set are taken with it.
     pub fn request_of(&self, mut request: reqwest::Request) -> RequestBuilder {
         let mut taken = self.request(request.method().clone(), request.url().as_str());

@@ -37,8 +37,9 @@ pub struct Resumption {
 const PAGE: u32 = 100;
 
 impl RetryingClient {
-    /// Sends a call again that has no answer: the same request under the same key. `None`: it is not there, or in hand.
+    /// Sends a call again that has no answer.
     ///
+    /// The same request under the same key. `None`: it is not there, or in hand.
     /// `secrets` are the headers that were not kept, such as `Authorization`.
     ///
     /// # Errors
@@ -53,8 +54,9 @@ impl RetryingClient {
         Ok(Some(answer))
     }
 
-    /// Sends all calls again that have no answer and that nobody sends, the oldest first, one after the other.
+    /// Sends all calls again that have no answer and that nobody sends.
     ///
+    /// The oldest first, one after the other.
     /// For the start of a process, and now and then. `secrets` gives the headers that were not kept; `None` leaves the call
     /// as it is. `each` is told what has become of a call, which is removed after that: what it has noted is not lost.
     /// Calls that are begun meanwhile are not looked at.

@@ -7,7 +7,9 @@ use http::{HeaderName, Method};
 use super::{KeyForm, RequestBuilder, RetryBudget, key_header::IDEMPOTENCY_KEY, pauses::Pauses};
 use crate::store::{CallName, CallQuery, Clock, Error, IdempotencyKey, KeyStore, PendingCall, SystemClock};
 
-/// Sends requests again until their outcome is known, each under one key that is kept before anything is sent.
+/// Sends requests again until their outcome is known.
+///
+/// Each under one key, which is kept before anything is sent.
 ///
 /// Clones share the connections, the store of keys and the budget of retries. Needs a tokio runtime with its timer.
 #[derive(Clone)]
@@ -38,7 +40,9 @@ pub(super) struct Settings {
 }
 
 impl RetryingClient {
-    /// Puts retries around a client of reqwest's, with its TLS, proxies, default headers and timeouts.
+    /// Puts retries around a client of reqwest's.
+    ///
+    /// Its TLS, proxies, default headers and timeouts stay.
     ///
     /// `keys` is the application's store, such as `SqliteStore`; or [`MemoryKeys`](super::MemoryKeys), which forgets.
     #[must_use]
@@ -66,8 +70,9 @@ impl RetryingClient {
         self
     }
 
-    /// Names the service, and the account there, that this client is for. Default: `default`.
+    /// Names the service, and the account there, that this client is for.
     ///
+    /// Default: `default`.
     /// Keys are told apart by it, and a client takes up the calls of its own name alone: so the credentials of one service
     /// are never sent to another. 1 to 200 bytes.
     #[must_use]
@@ -83,20 +88,25 @@ impl RetryingClient {
         self.set(|settings| settings.attempts = attempts)
     }
 
-    /// How long a call may take with all its attempts and pauses: up to an hour. Default: 60 s.
+    /// How long a call may take with all its attempts and pauses.
+    ///
+    /// Up to an hour. Default: 60 s.
     #[must_use]
     pub fn deadline(self, deadline: Duration) -> Self {
         self.set(|settings| settings.deadline = deadline)
     }
 
-    /// How long an attempt may take, to the last byte of the answer: up to an hour. Default: 30 s.
+    /// How long an attempt may take, to the last byte of the answer.
+    ///
+    /// Up to an hour. Default: 30 s.
     #[must_use]
     pub fn attempt_timeout(self, timeout: Duration) -> Self {
         self.set(|settings| settings.attempt_timeout = timeout)
     }
 
-    /// How much longer than an attempt the right to send lasts: up to an hour. Default: 10 s.
+    /// How much longer than an attempt the right to send lasts.
     ///
+    /// Up to an hour. Default: 10 s.
     /// When a process has died, its calls can be resumed after that.
     #[must_use]
     pub fn lease_margin(self, margin: Duration) -> Self {
@@ -125,7 +135,9 @@ impl RetryingClient {
         self.set(|settings| settings.pauses.seed(seed))
     }
 
-    /// Bounds the retries of all calls together. Default: one of its own, [`RetryBudget::default`].
+    /// Bounds the retries of all calls together.
+    ///
+    /// Default: one of its own, [`RetryBudget::default`].
     #[must_use]
     pub fn budget(self, budget: RetryBudget) -> Self {
         self.set(|settings| settings.budget = budget)
@@ -137,8 +149,9 @@ impl RetryingClient {
         self.set(|settings| settings.answer_bytes = most)
     }
 
-    /// How long the service keeps keys. Default: 23 h, an hour less than the 24 h that many promise.
+    /// How long the service keeps keys.
     ///
+    /// Default: 23 h, an hour less than the 24 h that many promise.
     /// A call that is older is never sent again: the service may have forgotten it, and would carry it out a second time.
     #[must_use]
     pub fn keys_last(self, time: Duration) -> Self {
@@ -166,7 +179,9 @@ impl RetryingClient {
         self.set(|settings| settings.secrets.extend(names))
     }
 
-    /// The clock that dates in `Retry-After` are compared with where the server does not tell its own time.
+    /// The clock that dates in `Retry-After` are compared with.
+    ///
+    /// Where the server does not tell its own time.
     #[must_use]
     pub fn clock(self, clock: impl Clock + 'static) -> Self {
         self.set(|settings| settings.clock = Arc::new(clock))
@@ -202,8 +217,9 @@ impl RetryingClient {
         self.request(Method::DELETE, url)
     }
 
-    /// Lists calls whose outcome is not known, the oldest first: up to 1,000, behind one that was listed before.
+    /// Lists calls whose outcome is not known, the oldest first.
     ///
+    /// Up to 1,000, behind one that was listed before.
     /// Also those that somebody is sending just now: they have a lease that lasts still.
     ///
     /// # Errors

@@ -72,7 +72,8 @@ mod tests {
         const NO: (&str, &str) = ("x-should-retry", "false");
         const YES: (&str, &str) = ("stripe-should-retry", "true");
         const REPLAYED: (&str, &str) = ("idempotent-replayed", "true");
-        let cases: &[(u16, &[(&str, &str)], Verdict)] = &[
+        type Said = &'static [(&'static str, &'static str)];
+        let cases: &[(u16, Said, Verdict)] = &[
             (200, &[], Final),
             (200, &[YES], Final),
             (304, &[], Final),

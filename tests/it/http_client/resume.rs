@@ -30,7 +30,10 @@ async fn everything_that_has_no_answer_is_resumed_the_oldest_first_and_each_is_t
         .await
         .unwrap();
     kept += pending(&client).await.len();
-    assert_eq!((resumed.answered, resumed.left_out, resumed.unresolved, kept), (CALLS as u32 - 1, 1, 0, 1));
+    assert_eq!(
+        (resumed.answered, resumed.left_out, resumed.unresolved, kept),
+        (u32::try_from(CALLS).unwrap() - 1, 1, 0, 1)
+    );
     let expected: Vec<_> =
         (0..CALLS).filter(|number| *number != 7).map(|number| (format!("order-{number}"), 1)).collect();
     assert_eq!(told, expected);
