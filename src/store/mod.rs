@@ -75,8 +75,10 @@ pub(crate) use checkpoint_limits::{
 };
 pub use checkpoints::{CheckpointStore, CheckpointWork, ProjectionStore};
 pub use checksum::{Trail, event_checksum};
+#[cfg(feature = "client")]
+pub(crate) use client_key_limits::CALL_BODY_BYTES;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "client"))]
-pub(crate) use client_key_limits::{CALL_BODY_BYTES, check_lease as check_call_lease};
+pub(crate) use client_key_limits::check_lease as check_call_lease;
 pub use client_keys::{BegunCall, CallLease, CallName, CallQuery, KeyStore, NewCall, PendingCall, TakenCall};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use cursor::{Cursor, EventMark};
