@@ -121,7 +121,9 @@ async fn an_older_schema_becomes_the_newest() {
     let database = used().await;
     run(
         &database,
-        "DROP TABLE annals_receipts, annals_snapshots, annals_checkpoints, annals_parked_events;
+        "DROP TABLE annals_receipts, annals_snapshots, annals_checkpoints, annals_parked_events, annals_responses,
+                    annals_steps, annals_client_keys;
+         DROP SEQUENCE annals_fences;
          DELETE FROM annals_migrations WHERE version > 1",
     )
     .await;
