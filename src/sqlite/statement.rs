@@ -78,13 +78,8 @@ pub(super) const TAKE_CALL: &str = include_str!("sql/take_call.sql");
 pub(super) const UNPARK_EVENT: &str = include_str!("sql/unpark_event.sql");
 pub(super) const WRITE_STEP: &str = include_str!("sql/write_step.sql");
 
-<<<<<<< HEAD
 /// The statements that are sent as they stand.
 const WHOLE: [(&str, &str); 72] = [
-=======
-/// Every statement that has one form, by its file's name.
-const SINGLE: [(&str, &str); 72] = [
->>>>>>> 33f3712 (SQLite's statements are listed as PostgreSQL's are)
     ("abandoned_requests", ABANDONED_REQUESTS),
     ("advance_checkpoint", ADVANCE_CHECKPOINT),
     ("audit_checkpoints", AUDIT_CHECKPOINTS),
@@ -161,11 +156,7 @@ const SINGLE: [(&str, &str); 72] = [
 
 /// Every statement by its file's name; the multi-row forms as well.
 pub(super) fn all() -> Vec<(&'static str, String)> {
-<<<<<<< HEAD
     let mut all: Vec<_> = WHOLE.iter().map(|(name, sql)| (*name, (*sql).to_owned())).collect();
-=======
-    let mut all: Vec<_> = SINGLE.map(|(name, sql)| (name, sql.to_owned())).into();
->>>>>>> 33f3712 (SQLite's statements are listed as PostgreSQL's are)
     for (name, many) in [
         ("insert_event", ManyRows::to_fill(INSERT_EVENT)),
         ("insert_receipt", ManyRows::to_fill(INSERT_RECEIPT)),

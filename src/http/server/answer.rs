@@ -8,12 +8,14 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
     header::{
         ACCESS_CONTROL_EXPOSE_HEADERS, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, DATE, ORIGIN, PROXY_AUTHENTICATE,
-        PROXY_AUTHORIZATION, SERVER, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, WWW_AUTHENTICATE,
+        PROXY_AUTHORIZATION, RETRY_AFTER, SERVER, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+        WWW_AUTHENTICATE,
     },
 };
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 
+use super::refusal::{STRIPE_SHOULD_RETRY, X_SHOULD_RETRY};
 use crate::store::{StoredBody, StoredResponse};
 
 /// Marks an answer that was given before.
@@ -22,8 +24,11 @@ pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotent-repl
 /// Names the request that an answer was first given to.
 pub(super) const ORIGINAL_REQUEST: HeaderName = HeaderName::from_static("original-request");
 
-pub(super) const STRIPE_SHOULD_RETRY: HeaderName = HeaderName::from_static("stripe-should-retry");
-pub(super) const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+/// The headers of the layer that scripts in a browser want to read.
+///
+/// For `Access-Control-Expose-Headers`. On replays the layer lists the first two itself, unless a layer for CORS around it
+/// puts a list of its own in that place: then name them there.
+pub const EXPOSED_HEADERS: [HeaderName; 3] = [REPLAYED, ORIGINAL_REQUEST, RETRY_AFTER];
 
 /// Headers by which a request is traced: each attempt has its own.
 const REQUEST_IDS: [HeaderName; 4] = [
@@ -127,7 +132,7 @@ pub(super) fn mark_replayed(response: &mut Response<Body>, request: &HeaderMap) 
     if is_failure {
         // It is stored: whoever asks again gets it again.
         headers.insert(STRIPE_SHOULD_RETRY, HeaderValue::from_static("false"));
-        headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+        headers.insert(X_SHOULD_RETRY, HeaderValue::from_static("false"));
     }
     if request.contains_key(ORIGIN) {
         let exposed = HeaderValue::from_static("idempotent-replayed, original-request");

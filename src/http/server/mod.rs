@@ -27,6 +27,7 @@ mod transaction;
 mod verdict;
 mod version;
 
+pub use answer::EXPOSED_HEADERS;
 pub use builder::IdempotencyLayerBuilder;
 pub use errors::Errors;
 pub use fingerprint::{BodyForm, FingerprintRecipe, FingerprintRules, WholeRequest, request_fingerprint};

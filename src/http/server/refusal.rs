@@ -264,6 +264,6 @@ pub(super) fn retry_headers(retry_after: Option<Duration>, should_retry: bool) -
 }
 
 /// Rounded up: who comes back a moment too early comes in vain. At least one, for clients that take 0 for "none".
-fn whole_seconds(time: Duration) -> u64 {
+pub(super) fn whole_seconds(time: Duration) -> u64 {
     time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0)).max(1)
 }

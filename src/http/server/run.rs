@@ -19,6 +19,7 @@ use super::{
     flow::{AFTER_FAILURE, Flow, Reply, Right},
     holding::Holding,
     layer::{infallible, refuse},
+    refusal::whole_seconds,
     render_again::Reference,
     request::IdempotentRequest,
     telemetry,
@@ -330,10 +331,4 @@ async fn while_held<T>(holding: &mut Holding, work: impl Future<Output = T>) -> 
         Either::Left((done, _)) => Some(done),
         Either::Right(_) => None,
     }
-}
-
-/// At least one, rounded up.
-pub(super) fn whole_seconds(time: Duration) -> u64 {
-    let rounded = time.as_secs() + u64::from(time.subsec_nanos() > 0);
-    rounded.max(1)
 }

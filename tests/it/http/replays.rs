@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use annals::{
     ScopedKey,
-    http::{Reference, RenderAgain},
+    http::{EXPOSED_HEADERS, Reference, RenderAgain},
 };
 use async_trait::async_trait;
 use axum::{Router, body::Body, response::IntoResponse as _};
@@ -214,8 +214,10 @@ async fn http_f11_scripts_in_a_browser_may_read_the_mark(kind: Kind) {
     let again = plain.send(from_browser("f-11")).await;
     assert!(again.header("access-control-expose-headers").unwrap().contains("idempotent-replayed"));
     assert!(plain.send(Ask::charge("f-11")).await.header("access-control-expose-headers").is_none());
-    // Together with what an application says itself.
-    let cors = CorsLayer::new().allow_origin(Any).expose_headers([HeaderName::from_static("x-own")]);
+    // A layer for CORS puts its own list in the place of ours: the names are there to be listed in it.
+    let cors = CorsLayer::new()
+        .allow_origin(Any)
+        .expose_headers([&EXPOSED_HEADERS[..], &[HeaderName::from_static("x-own")]].concat());
     let app = App::within(
         layer(&place.process().await),
         |call| async move { created(&call) },

@@ -63,7 +63,8 @@ async fn http_e01_success_and_redirection_are_stored(kind: Kind) {
 
 async fn http_e02_what_is_answered_before_the_handler_is_not_stored(kind: Kind) {
     let place = Place::new(kind).await;
-    let (before, after) = (of_status(&place, false).await, of_status(&Place::new(kind).await, true).await);
+    let elsewhere = Place::new(kind).await;
+    let (before, after) = (of_status(&place, false).await, of_status(&elsewhere, true).await);
     for status in [400, 401, 403, 408, 411, 413, 415, 425, 429, 431] {
         assert!(!is_replayed(&before, status).await, "{status} of what stands before the handler");
         let is_retryable = matches!(status, 408 | 425 | 429);
@@ -73,7 +74,8 @@ async fn http_e02_what_is_answered_before_the_handler_is_not_stored(kind: Kind) 
 
 async fn http_e03_the_domains_no_is_stored(kind: Kind) {
     let place = Place::new(kind).await;
-    for app in [of_status(&place, false).await, of_status(&Place::new(kind).await, true).await] {
+    let elsewhere = Place::new(kind).await;
+    for app in [of_status(&place, false).await, of_status(&elsewhere, true).await] {
         for status in [402, 404, 409, 410, 422] {
             assert!(is_replayed(&app, status).await, "{status}");
             // Whoever wants to try again makes a new key.

@@ -9,10 +9,11 @@ use annals::{
 
 use super::{
     app::{App, Ask, Gate, created, layer, tenant},
-    place::{Kind, Place, on_every_place},
+    place::{Kind, Place, on_every_database},
 };
 
-on_every_place! {
+// What Redis keeps goes by Redis's own clock: there it is tested beside it.
+on_every_database! {
     http_h01_an_answer_is_kept_for_its_time_and_not_a_moment_longer
     http_h03_an_expired_key_is_carried_out_anew
     http_h04_a_key_that_is_used_anew_is_not_swept
