@@ -11,6 +11,7 @@
 #
 # ANNALS_CAMPAIGN scales the kill, fault and property campaigns (default 1: all of them within a few minutes).
 # ANNALS_RETAIL_WEEK names the file of real orders, if you have it: its known totals are then checked as well.
+# ANNALS_OFFLINE=1 says that there is no Python package index, so that Stripe's client cannot be installed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -176,6 +177,13 @@ fi
 # Injects errors into system calls. The tests that need it say so where it is not there.
 if ! has strace && ! install strace; then
     echo "test.sh: strace is missing: faults of single system calls are NOT RUN. Install the package strace." >&2
+fi
+# Stripe's own client for Python is run against the payments example.
+if ! python3 -c 'import ensurepip, venv' 2>/dev/null && ! { install python3 && install python3-venv; }; then
+    echo "test.sh: python3 with venv is missing: the test with Stripe's client will fail. Install python3 and python3-venv." >&2
+fi
+if ! has curl && ! install curl; then
+    echo "test.sh: curl is missing: the test of the payments example's README will fail. Install the package curl." >&2
 fi
 
 postgres=''

@@ -18,6 +18,8 @@ mod http_client;
 mod migrations;
 mod model;
 mod order_example;
+#[cfg(feature = "http")]
+mod payments_example;
 mod pinned;
 #[cfg(feature = "postgres")]
 mod postgres;

@@ -1,0 +1,6 @@
+//! The payments example, from outside: a process that is begun, asked, killed and ended.
+
+mod process;
+mod program;
+mod readme;
+mod stripe;
