@@ -32,7 +32,7 @@ fn http_n02_the_policy_says_what_the_layer_does_by_default() {
     assert_eq!(policy["key"]["sources"], json!([{"in": "header", "name": "idempotency-key"}]));
     assert_eq!(policy["key"]["syntax"], "lenient");
     assert_eq!((&policy["key"]["shortest_bytes"], &policy["key"]["longest_bytes"]), (&json!(1), &json!(255)));
-    assert_eq!((&policy["scope"]["per"], &policy["scope"]["keys_at_once"]), (&json!("principal"), &json!(10_000)));
+    assert_eq!((&policy["scope"]["per"], &policy["scope"]["keys_at_once"]), (&json!("principal"), &json!(null)));
     assert_eq!(policy["retention"]["seconds"], 86_400);
     assert_eq!(policy["retention"]["lease_seconds"], 60);
     assert_eq!(policy["in_flight"]["behaviour"], "reject");
