@@ -24,7 +24,9 @@ use tokio::{
 use super::{patience::Pauses, telemetry};
 use crate::store::{AbandonedRequest, Error, ResponseStore, ScopedKey};
 
-/// Carries an abandoned request out. Whoever knows how requests are carried out implements this.
+/// Carries an abandoned request out.
+///
+/// Whoever knows how requests are carried out implements this.
 #[async_trait]
 pub trait Resume: fmt::Debug + Send + Sync {
     /// Claims the request as a client that comes back would, and carries it out.
@@ -70,7 +72,9 @@ pub struct Finished {
     pub resumed: u64,
     /// Failed: they are tried again, later each time.
     pub failed: u64,
-    /// Found and not tried: they have failed not long ago, or the completer was told to stop.
+    /// Found and not tried.
+    ///
+    /// They have failed not long ago, or the completer was told to stop.
     pub left: u64,
 }
 
@@ -127,14 +131,18 @@ impl Completer {
         }
     }
 
-    /// How long ago the lease has to have lapsed: so long the client may come back by itself. Default: 60 s.
+    /// How long ago the lease has to have lapsed. Default: 60 s.
+    ///
+    /// So long the client may come back by itself.
     #[must_use]
     pub const fn lapsed_for(mut self, time: Duration) -> Self {
         self.lapsed_for = time;
         self
     }
 
-    /// The time between two passes, lengthened by up to a half at random. At least 10 ms. Default: 30 s.
+    /// The time between two passes, lengthened by up to a half at random.
+    ///
+    /// At least 10 ms. Default: 30 s.
     #[must_use]
     pub const fn poll(mut self, every: Duration) -> Self {
         self.poll = every;
@@ -162,7 +170,9 @@ impl Completer {
         self
     }
 
-    /// Looks for abandoned requests again and again, until told to stop. Those under way are then waited for.
+    /// Looks for abandoned requests again and again, until told to stop.
+    ///
+    /// Those under way are then waited for.
     ///
     /// # Errors
     ///

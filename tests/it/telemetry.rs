@@ -107,7 +107,7 @@ impl Told {
     }
 
     /// Everything this crate has told, and everything those beneath it have.
-    fn everything(&self) -> String {
+    pub fn everything(&self) -> String {
         format!("{:?}{:?}{:?}", self.recorder.spans, self.recorder.lines, self.metrics)
     }
 }

@@ -58,7 +58,9 @@ impl IdempotencyLayer {
 }
 
 impl IdempotencyLayerBuilder {
-    /// Says whether requests without a key are refused. Default: yes; else they go through unprotected.
+    /// Says whether requests without a key are refused.
+    ///
+    /// Default: yes; else they go through unprotected.
     pub const fn required(mut self, required: bool) -> Self {
         self.settings.required = required;
         self
@@ -82,7 +84,9 @@ impl IdempotencyLayerBuilder {
         self
     }
 
-    /// Refuses keys of fewer bytes, which are easily guessed or met by chance. Default: none.
+    /// Refuses keys of fewer bytes, which are easily guessed or met by chance.
+    ///
+    /// Default: none.
     pub const fn shortest_key(mut self, bytes: usize) -> Self {
         self.settings.shortest_key = Some(bytes);
         self
@@ -106,7 +110,9 @@ impl IdempotencyLayerBuilder {
         self
     }
 
-    /// Bounds the bodies of requests, in bytes: larger ones are refused. Default: 1 MiB.
+    /// Bounds the bodies of requests, in bytes: larger ones are refused.
+    ///
+    /// Default: 1 MiB.
     pub const fn request_bytes(mut self, most: usize) -> Self {
         self.settings.request_bytes = most;
         self
@@ -129,7 +135,7 @@ impl IdempotencyLayerBuilder {
         self
     }
 
-    /// Sets for how long a request is taken without a sign of life of whoever carries it out. Default: 60 s.
+    /// Sets how long a claim lasts without a sign of life. Default: 60 s.
     ///
     /// A sign is given with each third of it. So long a key is taken after a crash.
     pub const fn lease(mut self, time: Duration) -> Self {
@@ -137,25 +143,33 @@ impl IdempotencyLayerBuilder {
         self
     }
 
-    /// Sets how long a handler may take. Default: 15 minutes. Then its lease is no longer renewed, and it is ended.
+    /// Sets how long a handler may take.
+    ///
+    /// Default: 15 minutes. Then its lease is no longer renewed, and it is ended.
     pub const fn longest_run(mut self, time: Duration) -> Self {
         self.settings.longest_run = time;
         self
     }
 
-    /// Sets how often a request is begun before it is given up, the first time included. Default: 5.
+    /// Sets how often a request is begun before it is given up. Default: 5.
+    ///
+    /// The first time included.
     pub const fn attempts(mut self, attempts: u32) -> Self {
         self.settings.attempts = attempts;
         self
     }
 
-    /// Sets what is done with a retry while the first attempt is at work. Default: it is refused with 409.
+    /// Sets what is done with a retry while the first attempt is at work.
+    ///
+    /// Default: it is refused with 409.
     pub const fn in_flight(mut self, in_flight: InFlight) -> Self {
         self.settings.in_flight = in_flight;
         self
     }
 
-    /// Sets what becomes of 5xx answers and panics. Default: a retry carries the request out again.
+    /// Sets what becomes of 5xx answers and panics.
+    ///
+    /// Default: a retry carries the request out again.
     pub const fn failure_policy(mut self, policy: FailurePolicy) -> Self {
         self.settings.failure_policy = policy;
         self
@@ -167,7 +181,9 @@ impl IdempotencyLayerBuilder {
         self
     }
 
-    /// Bounds how many keys a scope may have at once: more are refused with 429. Default: any number.
+    /// Bounds how many keys a scope may have at once: more are refused with 429.
+    ///
+    /// Default: any number.
     ///
     /// Counted with each new key: up to a few ten thousand that costs little.
     pub const fn keys_per_scope(mut self, most: u32) -> Self {
@@ -175,7 +191,9 @@ impl IdempotencyLayerBuilder {
         self
     }
 
-    /// Makes the same key at two endpoints two keys. Default: it is one, and refused for the second request.
+    /// Makes the same key at two endpoints two keys.
+    ///
+    /// Default: it is one, and refused for the second request.
     pub const fn per_endpoint(mut self) -> Self {
         self.settings.per_endpoint = true;
         self
@@ -187,7 +205,9 @@ impl IdempotencyLayerBuilder {
         self
     }
 
-    /// Says for how long this service's clients go on trying. A warning where answers are not kept that long.
+    /// Says for how long this service's clients go on trying.
+    ///
+    /// A warning where answers are not kept that long.
     pub const fn client_horizon(mut self, time: Duration) -> Self {
         self.settings.client_horizon = Some(time);
         self
@@ -201,7 +221,9 @@ impl IdempotencyLayerBuilder {
         self
     }
 
-    /// Carries each request out in a transaction of this store: claim, events and answer commit together.
+    /// Carries each request out in a transaction of this store.
+    ///
+    /// Claim, events and answer commit together.
     ///
     /// It has to be the same database. The handler writes through [`RequestWork`](super::RequestWork). The slower road:
     /// the transaction holds a connection, on SQLite the one writer, for as long as the handler runs.
@@ -214,14 +236,17 @@ impl IdempotencyLayerBuilder {
         self
     }
 
-    /// Sets what makes answers anew that a handler did not want stored, but [referred](super::Reference) to.
+    /// Sets what makes answers anew that a handler has only referred to.
+    ///
+    /// With a [`Reference`](super::Reference), instead of having them stored.
     pub fn render_again(mut self, render: impl RenderAgain + 'static) -> Self {
         self.render_again = Some(Arc::new(render));
         self
     }
 
-    /// Stores requests until they have their answer, so that they can be [finished](IdempotencyLayer::resumer) without
-    /// their clients.
+    /// Stores requests until they have their answer.
+    ///
+    /// So that they can be [finished](IdempotencyLayer::resumer) without their clients.
     ///
     /// Body, method, path, content type and the headers that count; never `Authorization` or cookies.
     pub const fn keep_requests(mut self) -> Self {

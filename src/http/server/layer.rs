@@ -49,7 +49,9 @@ pub(super) struct Shared {
     pub(super) tasks: TaskTracker,
 }
 
-/// Carries each request with an `Idempotency-Key` out once, and gives its answer to every retry.
+/// Carries each request with an `Idempotency-Key` out once.
+///
+/// Every retry gets the first answer.
 ///
 /// A [tower](https://docs.rs/tower) layer. Put it inside what answers for each attempt anew (authentication, request
 /// ids, CORS, compression of answers, decompression of bodies) and outside of the handlers:
@@ -80,7 +82,9 @@ pub struct IdempotencyLayer {
 }
 
 impl IdempotencyLayer {
-    /// Waits until what is under way has ended, also where its client has gone. `false`: not all has in this time.
+    /// Waits until what is under way has ended, also where its client has gone.
+    ///
+    /// `false`: not all has in this time.
     ///
     /// For the end of a process, after its server takes no more requests. What has not ended is left to its lease: a
     /// retry takes over once that has lapsed.

@@ -8,7 +8,7 @@ use http::Response;
 
 use crate::store::ScopedKey;
 
-/// Asks that an answer's body be made anew for each retry, from this reference, instead of being stored.
+/// Stands for an answer that is made anew for each retry, not stored.
 ///
 /// A handler puts it into the extensions of its response: for answers with secrets, and for those who want to show an
 /// object as it is now. Status and headers are those that [`RenderAgain`] gives. 1 to 2,000 bytes.

@@ -105,19 +105,25 @@ impl IdempotentRequest {
         self.0.fingerprint
     }
 
-    /// An aggregate's id that follows from the key: every attempt creates the same aggregate.
+    /// An aggregate's id that follows from the key.
+    ///
+    /// Every attempt creates the same aggregate.
     #[must_use]
     pub fn id<A: Aggregate>(&self) -> Id<A> {
         Id::from_uuid(self.derived_uuid(A::TYPE))
     }
 
-    /// A UUID that follows from the key and a name; for whatever would be made at random otherwise.
+    /// A UUID that follows from the key and a name.
+    ///
+    /// For whatever would be made at random otherwise.
     #[must_use]
     pub fn derived_uuid(&self, name: &str) -> Uuid {
         self.key().derived_uuid(name)
     }
 
-    /// Which attempt this is, from 1. A later one has taken over from one that did not come to its end.
+    /// Which attempt this is, from 1.
+    ///
+    /// A later one has taken over from one that did not come to its end.
     #[must_use]
     pub fn attempt(&self) -> u32 {
         self.0.lease.attempt
@@ -136,7 +142,9 @@ impl IdempotentRequest {
         self.0.steps.clone().ok_or_else(none)
     }
 
-    /// Notes that the handler has begun, where it takes the request from the extensions by itself.
+    /// Notes that the handler has begun.
+    ///
+    /// Where it takes the request from the extensions by itself.
     pub fn begin(&self) {
         self.0.has_begun.store(true, Ordering::Relaxed);
     }

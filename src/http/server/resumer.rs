@@ -34,7 +34,9 @@ pub struct Resumer<S> {
 }
 
 impl IdempotencyLayer {
-    /// Finishes requests whose clients have not come back, through the service that stands inside the layer.
+    /// Finishes requests whose clients have not come back.
+    ///
+    /// Through the service that stands inside the layer.
     ///
     /// The builder has to [keep requests](super::IdempotencyLayerBuilder::keep_requests). `restore` puts into a request
     /// what the layers outside would have: the principal, from its scope.

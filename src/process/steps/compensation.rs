@@ -24,9 +24,13 @@ const UNDO_TRIES: u32 = 5;
 pub struct Undo<T> {
     /// For the call that undoes it: the same each time.
     pub key: IdempotencyKey,
-    /// The key the step was called with: where no result is known, what happened is found by it.
+    /// The key the step was called with.
+    ///
+    /// Where no result is known, what happened is found by it.
     pub action_key: IdempotencyKey,
-    /// The result. `None`: the step was begun, and whether it has happened is not known.
+    /// The result.
+    ///
+    /// `None`: the step was begun, and whether it has happened is not known.
     ///
     /// It may then have happened, may never happen, or may happen still, if the call is under way: have the service note that
     /// nothing is to happen under the key, or ask what has, by the same call with the same key.

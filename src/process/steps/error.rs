@@ -159,7 +159,9 @@ impl StepError {
         matches!(self, Self::Refused { .. })
     }
 
-    /// This step has had no effect, and may succeed later. Steps before it may have had theirs.
+    /// This step has had no effect, and may succeed later.
+    ///
+    /// Steps before it may have had theirs.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
         matches!(self, Self::Retryable { .. })
@@ -171,7 +173,9 @@ impl StepError {
         matches!(self, Self::Fenced { .. })
     }
 
-    /// Something may have happened that is not settled: the same run has to be taken up again.
+    /// Something may have happened that is not settled.
+    ///
+    /// The same run has to be taken up again.
     ///
     /// Everything but what is final, retryable or fenced.
     #[must_use]
@@ -180,7 +184,9 @@ impl StepError {
     }
 }
 
-/// Why a step was refused: what [`StepFailure::refused`](super::StepFailure::refused) was given, as JSON.
+/// Why a step was refused.
+///
+/// What [`StepFailure::refused`](super::StepFailure::refused) was given, as JSON.
 ///
 /// `Debug` shows the length alone.
 #[derive(Clone, PartialEq, Eq)]

@@ -8,7 +8,9 @@ use serde_json::value::{RawValue, to_raw_value};
 /// Whatever a call fails with.
 pub(super) type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// Says how the call of a step, or what undoes it, has failed: what that means for what comes next.
+/// Says how the call of a step, or what undoes it, has failed.
+///
+/// What that means for what comes next.
 ///
 /// Any error becomes [`unknown`](Self::unknown) by `?`: who does not know better must take it that the call may have had
 /// its effect.
@@ -21,14 +23,18 @@ pub(super) enum Kind {
 }
 
 impl StepFailure {
-    /// It is refused for good, and nothing has happened. Recorded: every later attempt gets the same refusal.
+    /// It is refused for good, and nothing has happened.
+    ///
+    /// Recorded: every later attempt gets the same refusal.
     ///
     /// `why` is kept as JSON, and comes back by [`StepRefusal::decode`](super::StepRefusal::decode).
     pub fn refused(why: impl Serialize) -> Self {
         Self(Kind::Refused(to_raw_value(&why)))
     }
 
-    /// It may have happened, or not: a time-out, a cut connection, an answer that makes no sense.
+    /// It may have happened, or not.
+    ///
+    /// A time-out, a cut connection, an answer that makes no sense.
     ///
     /// The call is repeated with the same key, now if tries are left, else by the next attempt.
     pub fn unknown(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {

@@ -104,7 +104,9 @@ impl Steps {
         Self::new(Book::new(store, run, true), keys)
     }
 
-    /// The steps of a run that was begun before: what was done is read when the first step is taken.
+    /// The steps of a run that was begun before.
+    ///
+    /// What was done is read when the first step is taken.
     ///
     /// `keys` as in [`of_first_attempt`](Self::of_first_attempt).
     pub fn of_later_attempt(
@@ -143,7 +145,9 @@ impl Steps {
         self.0.book.is_touched()
     }
 
-    /// Whether a compensation was begun, as far as this attempt knows, and is not at its end.
+    /// Whether a compensation was begun, and is not at its end.
+    ///
+    /// As far as this attempt knows.
     ///
     /// An answer given then would be one to a run that is half undone: end the attempt without an answer instead.
     #[must_use]

@@ -57,13 +57,17 @@ impl Settings {
 }
 
 impl<R> RunStep<R> {
-    /// How often it is called within this attempt, until its outcome is known. Default: 1.
+    /// How often it is called within this attempt, until its outcome is known.
+    ///
+    /// Default: 1.
     pub const fn attempts(mut self, most: u32) -> Self {
         self.settings.tries = most;
         self
     }
 
-    /// The pause before the second call, and what pauses grow to by doubling. Default: 100 ms, 5 s.
+    /// The pause before the second call, and what pauses grow to by doubling.
+    ///
+    /// Default: 100 ms, 5 s.
     ///
     /// Also between the calls that undo it.
     pub const fn pauses(mut self, first: Duration, longest: Duration) -> Self {
@@ -71,7 +75,9 @@ impl<R> RunStep<R> {
         self
     }
 
-    /// How long a call may take; after that its outcome is unknown. Default: as long as it likes.
+    /// How long a call may take; after that its outcome is unknown.
+    ///
+    /// Default: as long as it likes.
     pub const fn within(mut self, limit: Duration) -> Self {
         self.settings.limit = Some(limit);
         self
@@ -112,7 +118,9 @@ impl RunStep {
         RunStep { steps, name, settings, undoing: Some(Undoing::new(undo)), result: PhantomData }
     }
 
-    /// It changes nothing wherever it asks: so it is written once, with its result, and not before.
+    /// It changes nothing wherever it asks.
+    ///
+    /// So it is written once, with its result, and not before.
     ///
     /// For a price, a rate, a decision that has to be the same in every attempt. Default: a step is written before it is
     /// called as well, so that a compensation knows what may have happened, and a late attempt is stopped before the call.
@@ -121,7 +129,9 @@ impl RunStep {
         self
     }
 
-    /// Calls it, or gives the result it had. The key is the same in each call of every attempt: hand it on.
+    /// Calls it, or gives the result it had.
+    ///
+    /// The key is the same in each call of every attempt: hand it on.
     ///
     /// The result is what is read back from its JSON, so the first attempt sees what later ones see.
     ///
@@ -139,7 +149,9 @@ impl RunStep {
 }
 
 impl<T: Serialize + DeserializeOwned + Send> RunStep<Undoable<T>> {
-    /// Calls it, or gives the result it had. The key is the same in each call of every attempt: hand it on.
+    /// Calls it, or gives the result it had.
+    ///
+    /// The key is the same in each call of every attempt: hand it on.
     ///
     /// The result is what is read back from its JSON, so the first attempt sees what later ones see.
     ///

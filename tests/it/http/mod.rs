@@ -18,4 +18,6 @@ mod runs;
 mod scopes;
 mod settings;
 mod storing;
+#[cfg(all(feature = "tracing", feature = "metrics"))]
+mod telemetry;
 mod time;

@@ -176,7 +176,8 @@ async fn http_d02_an_abandoned_request_is_finished_without_its_client(kind: Kind
         parts.headers.insert("x-tenant", scope.principal().parse().unwrap());
         assert_eq!(tenant(parts).as_ref(), Some(scope));
     }));
-    let completers = [(); 2].map(|()| Completer::new(Arc::clone(&process.responses), Arc::clone(&resumer)).lapsed_for(Duration::ZERO));
+    let completers = [(); 2]
+        .map(|()| Completer::new(Arc::clone(&process.responses), Arc::clone(&resumer)).lapsed_for(Duration::ZERO));
     // Two at once: it is finished once.
     let began = Instant::now();
     while bank.effects("charge").0 == 0 {
