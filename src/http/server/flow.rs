@@ -92,7 +92,7 @@ impl Flow {
         match self.decide(&flight, &mut reply).await {
             // Where nobody waits for it any more, it is there for the next retry.
             Decided::Answer(answer) => drop(reply.send(*answer)),
-            Decided::Mine(run) => run.to_end(inner, reply).await,
+            Decided::Mine(run) => run.carry_out(inner, reply).await,
             Decided::Nobody => {}
         }
         shared.flights.leave(&key, flight);

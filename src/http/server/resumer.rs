@@ -84,11 +84,11 @@ impl<S> Resumer<S> {
     }
 
     /// What became of it, as the store has it: whoever asked is not there to be told.
-    async fn outcome(&self, key: &ScopedKey, answer: Option<Response<Body>>) -> Result<Resumed, Error> {
-        if answer.is_some_and(|answer| answer.headers().contains_key(answer::REPLAYED)) {
+    async fn outcome(shared: &Shared, key: &ScopedKey, is_replayed: bool) -> Result<Resumed, Error> {
+        if is_replayed {
             return Ok(Resumed::Elsewhere);
         }
-        Ok(match self.shared.store.find_response(key).await? {
+        Ok(match shared.store.find_response(key).await? {
             Some(ClaimedResponse::Finished(finished)) if finished.is_dead => Resumed::GivenUp,
             // It was let go of: nothing has happened, and nobody waits for it.
             Some(ClaimedResponse::Finished(_)) | None => Resumed::Finished,
@@ -113,7 +113,8 @@ where
         let (reply, answered) = oneshot::channel();
         let flow = Flow { shared: Arc::clone(&self.shared), asked };
         self.shared.tasks.spawn(flow.answer(inner, reply));
-        self.outcome(&key, answered.await.ok()).await
+        let is_replayed = answered.await.is_ok_and(|answer| answer.headers().contains_key(answer::REPLAYED));
+        Self::outcome(&self.shared, &key, is_replayed).await
     }
 }
 

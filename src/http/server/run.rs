@@ -54,7 +54,7 @@ impl Run {
     }
 
     /// Runs the handler, stores what it answers, and sends that to whoever still waits for it.
-    pub(super) async fn to_end<S>(mut self, mut inner: S, reply: Reply)
+    pub(super) async fn carry_out<S>(mut self, mut inner: S, reply: Reply)
     where
         S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Send + 'static,
         S::Future: Send + 'static,
