@@ -1,12 +1,6 @@
 //! One text for every way of writing the same JSON.
 
-use std::{collections::HashSet, fmt};
-
-use serde::{
-    Deserialize, Deserializer,
-    de::{MapAccess, SeqAccess, Visitor},
-};
-use serde_json::value::RawValue;
+use serde::de::{Error as _, IgnoredAny};
 
 use super::JsonPointer;
 
@@ -37,54 +31,173 @@ pub fn canonical_json(json: &str) -> Result<String, CanonicalJsonError> {
 ///
 /// As [`canonical_json`]; what is left out must be JSON, too.
 pub fn canonical_json_without(json: &str, leave_out: &[JsonPointer]) -> Result<String, CanonicalJsonError> {
-    let mut canonical = String::with_capacity(json.len());
+    // First of all it is JSON: from here on only what JSON does not say is looked at.
+    serde_json::from_str::<IgnoredAny>(json)?;
     let leave_out: Vec<_> = leave_out.iter().map(JsonPointer::tokens).collect();
-    write_value(serde_json::from_str(json)?, &leave_out, 0, &mut canonical)?;
+    let mut canonical = String::with_capacity(json.len());
+    Rewriter { json, at: 0 }.value(&leave_out, 0, &mut canonical)?;
     Ok(canonical)
 }
 
 /// As deep as serde_json itself goes.
 const MAX_DEPTH: usize = 128;
 
-/// `leave_out`: the pointers that lead into this value, each with the tokens that are still to come.
-fn write_value(
-    value: &RawValue,
-    leave_out: &[&[String]],
-    depth: usize,
-    out: &mut String,
-) -> Result<(), serde_json::Error> {
-    let text = value.get().trim_ascii();
-    if depth > MAX_DEPTH {
-        return Err(serde::de::Error::custom("nested too deep"));
+/// Rewrites a text that is known to be JSON, in one walk: what is nested is not read once for each level.
+struct Rewriter<'j> {
+    json: &'j str,
+    at: usize,
+}
+
+/// The pointers that lead into a value, each with the tokens that are still to come.
+type LeaveOut<'l, 'p> = &'l [&'p [String]];
+
+impl<'j> Rewriter<'j> {
+    fn value(&mut self, leave_out: LeaveOut<'_, '_>, depth: usize, out: &mut String) -> Result<(), serde_json::Error> {
+        if depth > MAX_DEPTH {
+            return Err(serde_json::Error::custom("nested too deep"));
+        }
+        match self.next() {
+            Some(b'{') => self.object(leave_out, depth, out),
+            Some(b'[') => self.array(leave_out, depth, out),
+            Some(b'"') => write_string(&self.text()?, out),
+            _ => {
+                let rest = &self.json.as_bytes()[self.at..];
+                let ends = |byte: &u8| matches!(byte, b',' | b']' | b'}') || byte.is_ascii_whitespace();
+                let length = rest.iter().position(ends).unwrap_or(rest.len());
+                out.push_str(&self.json[self.at..self.at + length]);
+                self.at += length;
+                Ok(())
+            }
+        }
     }
-    match text.as_bytes().first() {
-        Some(b'{') => {
-            let mut members: Vec<_> = serde_json::from_str::<Members<'_>>(text)?.0;
-            members.retain(|(name, _)| !is_named(leave_out, name));
-            members.sort_by_cached_key(|(name, _)| name.encode_utf16().collect::<Vec<_>>());
-            write_list('{', '}', members, out, |(name, value), out| {
+
+    fn object(&mut self, leave_out: LeaveOut<'_, '_>, depth: usize, out: &mut String) -> Result<(), serde_json::Error> {
+        let mut members = Vec::new();
+        let open = self.open(out);
+        while self.has_more(b'}') {
+            let name = self.text()?;
+            // The colon.
+            self.next();
+            self.at += 1;
+            let is_left_out = is_named(leave_out, &name);
+            let begin = begin_part(out, open);
+            if !is_left_out {
                 write_string(&name, out)?;
                 out.push(':');
-                write_value(value, &inside(leave_out, &name), depth + 1, out)
-            })
-        }
-        Some(b'[') => {
-            let items = serde_json::from_str::<Items<'_>>(text)?.0;
-            if leave_out.is_empty() {
-                return write_list('[', ']', items, out, |item, out| write_value(item, &[], depth + 1, out));
             }
-            let items = items.into_iter().enumerate().map(|(at, item)| (at.to_string(), item));
-            let items: Vec<_> = items.filter(|(at, _)| !is_named(leave_out, at)).collect();
-            write_list('[', ']', items, out, |(at, item), out| {
-                write_value(item, &inside(leave_out, &at), depth + 1, out)
-            })
+            self.value(&inside(leave_out, &name), depth + 1, out)?;
+            if is_left_out {
+                out.truncate(begin.whole);
+            }
+            members.push((name, begin.part..out.len(), is_left_out));
         }
-        Some(b'"') => write_string(&serde_json::from_str::<String>(text)?, out),
-        _ => {
-            out.push_str(text);
-            Ok(())
-        }
+        sort_members(members, open, out)?;
+        out.push('}');
+        Ok(())
     }
+
+    fn array(&mut self, leave_out: LeaveOut<'_, '_>, depth: usize, out: &mut String) -> Result<(), serde_json::Error> {
+        let open = self.open(out);
+        let mut place = 0_usize;
+        while self.has_more(b']') {
+            let begin = begin_part(out, open);
+            if leave_out.is_empty() {
+                self.value(&[], depth + 1, out)?;
+            } else {
+                let name = place.to_string();
+                self.value(&inside(leave_out, &name), depth + 1, out)?;
+                if is_named(leave_out, &name) {
+                    out.truncate(begin.whole);
+                }
+            }
+            place += 1;
+        }
+        out.push(']');
+        Ok(())
+    }
+
+    /// Goes past an opening bracket; where what is inside begins in the output.
+    fn open(&mut self, out: &mut String) -> usize {
+        out.push_str(&self.json[self.at..=self.at]);
+        self.at += 1;
+        out.len()
+    }
+
+    /// Goes to the next part, or past the closing bracket.
+    fn has_more(&mut self, close: u8) -> bool {
+        if self.next() == Some(b',') {
+            self.at += 1;
+        }
+        let next = self.next();
+        if next == Some(close) {
+            self.at += 1;
+        }
+        next.is_some_and(|next| next != close)
+    }
+
+    /// Goes past blanks; the byte behind them.
+    fn next(&mut self) -> Option<u8> {
+        let rest = &self.json.as_bytes()[self.at..];
+        let blanks = rest.iter().position(|byte| !byte.is_ascii_whitespace()).unwrap_or(rest.len());
+        self.at += blanks;
+        rest.get(blanks).copied()
+    }
+
+    /// Goes past a string; what it says.
+    fn text(&mut self) -> Result<String, serde_json::Error> {
+        self.next();
+        let begin = self.at;
+        let (mut is_escaped, mut quotes) = (false, 0);
+        for &byte in &self.json.as_bytes()[begin..] {
+            self.at += 1;
+            match byte {
+                _ if is_escaped => is_escaped = false,
+                b'\\' => is_escaped = true,
+                b'"' => quotes += 1,
+                _ => {}
+            }
+            if quotes == 2 {
+                break;
+            }
+        }
+        serde_json::from_str(&self.json[begin..self.at])
+    }
+}
+
+/// Where a member or item begins in the output: with the comma before it, and without.
+struct Begin {
+    whole: usize,
+    part: usize,
+}
+
+fn begin_part(out: &mut String, open: usize) -> Begin {
+    let whole = out.len();
+    if whole > open {
+        out.push(',');
+    }
+    Begin { whole, part: out.len() }
+}
+
+/// Puts the members of an object, as they were written, into their order; each name once, also of those left out.
+fn sort_members(
+    mut members: Vec<(String, std::ops::Range<usize>, bool)>,
+    open: usize,
+    out: &mut String,
+) -> Result<(), serde_json::Error> {
+    let in_utf_16 = |one: &str, other: &str| one.encode_utf16().cmp(other.encode_utf16());
+    if members.is_sorted_by(|one, other| in_utf_16(&one.0, &other.0).is_lt()) {
+        return Ok(());
+    }
+    members.sort_by(|one, other| in_utf_16(&one.0, &other.0));
+    if members.windows(2).any(|pair| pair[0].0 == pair[1].0) {
+        return Err(serde_json::Error::custom("two members of one name"));
+    }
+    let kept: Vec<_> =
+        members.into_iter().filter(|(.., is_left_out)| !is_left_out).map(|(_, part, _)| &out[part]).collect();
+    let sorted = kept.join(",");
+    out.truncate(open);
+    out.push_str(&sorted);
+    Ok(())
 }
 
 /// A pointer ends at this member or item.
@@ -98,82 +211,10 @@ fn inside<'p>(leave_out: &[&'p [String]], name: &str) -> Vec<&'p [String]> {
     leave_out.iter().copied().filter(first_is_name).map(|tokens| &tokens[1..]).collect()
 }
 
-fn write_list<T>(
-    open: char,
-    close: char,
-    parts: Vec<T>,
-    out: &mut String,
-    mut write: impl FnMut(T, &mut String) -> Result<(), serde_json::Error>,
-) -> Result<(), serde_json::Error> {
-    out.push(open);
-    for (at, part) in parts.into_iter().enumerate() {
-        if at > 0 {
-            out.push(',');
-        }
-        write(part, out)?;
-    }
-    out.push(close);
-    Ok(())
-}
-
 /// serde_json escapes exactly what RFC 8785 §3.2.2.2 asks for, in its notation.
 fn write_string(text: &str, out: &mut String) -> Result<(), serde_json::Error> {
     out.push_str(&serde_json::to_string(text)?);
     Ok(())
-}
-
-/// The members of an object, each name once.
-struct Members<'a>(Vec<(String, &'a RawValue)>);
-
-/// The items of an array.
-struct Items<'a>(Vec<&'a RawValue>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Collect;
-        impl<'de> Visitor<'de> for Collect {
-            type Value = Members<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
-                let mut members: Vec<(String, &'de RawValue)> = Vec::new();
-                let mut seen = HashSet::new();
-                while let Some((name, value)) = map.next_entry::<String, &'de RawValue>()? {
-                    if !seen.insert(name.clone()) {
-                        return Err(serde::de::Error::custom("two members of one name"));
-                    }
-                    members.push((name, value));
-                }
-                Ok(Members(members))
-            }
-        }
-        deserializer.deserialize_map(Collect)
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Items<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Collect;
-        impl<'de> Visitor<'de> for Collect {
-            type Value = Items<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an array")
-            }
-
-            fn visit_seq<S: SeqAccess<'de>>(self, mut seq: S) -> Result<Self::Value, S::Error> {
-                let mut items = Vec::new();
-                while let Some(item) = seq.next_element::<&'de RawValue>()? {
-                    items.push(item);
-                }
-                Ok(Items(items))
-            }
-        }
-        deserializer.deserialize_seq(Collect)
-    }
 }
 
 #[cfg(test)]
@@ -227,6 +268,22 @@ mod tests {
             assert_eq!(canonical_json_without(json, &pointers).unwrap(), left, "{leave_out:?}");
         }
         assert!(canonical_json_without("{\"a\":1,\"a\":1}", &[JsonPointer::of_member("a")]).is_err());
+    }
+
+    #[test]
+    fn what_is_nested_deep_is_read_once() {
+        let wide = format!("\"{}\"", "x".repeat(100));
+        let nested = |open: &str, close: &str, levels: usize| open.repeat(levels) + &wide + &close.repeat(levels);
+        for (open, close) in [("[", "]"), ("{\"b\":1,\"a\":", "}"), ("{\"a\":", ",\"b\":1}")] {
+            assert!(canonical_json(&nested(open, close, 128)).is_ok());
+            assert!(canonical_json(&nested(open, close, 129)).is_err());
+        }
+        assert_eq!(canonical_json("{\"b\":{\"d\":1,\"c\":2},\"a\":[]}").unwrap(), "{\"a\":[],\"b\":{\"c\":2,\"d\":1}}");
+        assert_eq!(canonical_json(" [ ] ").unwrap(), "[]");
+        assert_eq!(
+            canonical_json("{ \"a\\\"b\\\\\" : \"}\" , \"a\" : -0.0e-1 }").unwrap(),
+            "{\"a\":-0.0e-1,\"a\\\"b\\\\\":\"}\"}"
+        );
     }
 
     #[test]
