@@ -8,12 +8,15 @@ use std::{
 
 use tokio::sync::{MutexGuard, watch};
 
-use crate::store::{Fingerprint, FinishedResponse, ScopedKey};
+use crate::store::{Error, Fingerprint, FinishedResponse, RunningResponse, ScopedKey};
 
 /// For how long what was found under a key is told to others that ask at the same time.
 ///
 /// So a thousand retries that come at once ask the database once.
 const SHARED_FOR: Duration = Duration::from_millis(100);
+
+/// For how long it is told that others are at work.
+const BUSY_SHARED_FOR: Duration = Duration::from_millis(20);
 
 /// The keys that requests of this process are about; each only for as long as there is one.
 #[derive(Debug, Default)]
@@ -38,15 +41,21 @@ pub(super) struct Found {
 enum Known {
     /// A request of this process is being carried out.
     Here { fingerprint: Fingerprint, recipe: u16 },
+    /// Somebody elsewhere is at work on it.
+    Elsewhere { running: RunningResponse, since: Instant },
     /// It has its answer.
     Finished { answer: Arc<FinishedResponse>, since: Instant },
+    /// The store could not be asked: whoever waited for that would wait as long, one after the other.
+    Failed { error: Error, since: Instant },
 }
 
 /// What this process knows of a key without asking the store.
 #[derive(Debug)]
 pub(super) enum Glance {
     Here { fingerprint: Fingerprint, recipe: u16 },
+    Elsewhere(RunningResponse),
     Finished(Arc<FinishedResponse>),
+    Failed(Error),
     Nothing,
 }
 
@@ -113,13 +122,27 @@ impl Found {
             Some(Known::Finished { answer, since }) if since.elapsed() < SHARED_FOR.min(answer.left) => {
                 Glance::Finished(Arc::clone(answer))
             }
-            Some(Known::Finished { .. }) | None => Glance::Nothing,
+            Some(Known::Elsewhere { running, since }) if since.elapsed() < BUSY_SHARED_FOR.min(running.lease_left) => {
+                Glance::Elsewhere(running.clone())
+            }
+            Some(Known::Failed { error, since }) if since.elapsed() < SHARED_FOR => Glance::Failed(error.clone()),
+            Some(Known::Elsewhere { .. } | Known::Finished { .. } | Known::Failed { .. }) | None => Glance::Nothing,
         }
     }
 
     /// The request is carried out here.
     pub(super) fn here(&mut self, fingerprint: Fingerprint, recipe: u16) {
         self.known = Some(Known::Here { fingerprint, recipe });
+    }
+
+    /// Somebody elsewhere is at work on it.
+    pub(super) fn elsewhere(&mut self, running: RunningResponse) {
+        self.known = Some(Known::Elsewhere { running, since: Instant::now() });
+    }
+
+    /// The store could not be asked.
+    pub(super) fn failed(&mut self, error: Error) {
+        self.known = Some(Known::Failed { error, since: Instant::now() });
     }
 
     /// It has its answer.

@@ -152,14 +152,19 @@ impl Flow {
                 let is_same = self.asked.is(&self.shared, fingerprint, recipe);
                 return Found::Running { is_same, left: Duration::ZERO, is_here: true };
             }
+            Glance::Elsewhere(running) => return self.running(running),
             Glance::Finished(finished) => return Found::Finished(finished),
+            Glance::Failed(error) => return Found::Failed(error),
             Glance::Nothing => {}
         }
         let asked_at = Instant::now();
         let (claimed, transaction) = match self.claim().await {
             Ok(claimed) => claimed,
             Err(Error::Contention { .. }) if self.shared.transactions.is_some() => return Found::Held,
-            Err(error) => return Found::Failed(error),
+            Err(error) => {
+                turn.failed(error.clone());
+                return Found::Failed(error);
+            }
         };
         telemetry::claimed(asked_at.elapsed());
         match claimed {
@@ -171,7 +176,10 @@ impl Flow {
                 turn.finished(Arc::clone(&finished));
                 Found::Finished(finished)
             }
-            ClaimedResponse::Running(running) => self.running(running),
+            ClaimedResponse::Running(running) => {
+                turn.elsewhere(running.clone());
+                self.running(running)
+            }
             ClaimedResponse::TooManyKeys => Found::TooManyKeys,
         }
     }
