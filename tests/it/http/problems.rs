@@ -172,6 +172,16 @@ fn a_stores_errors_are_problems_by_what_callers_do_about_them() {
 }
 
 #[test]
+fn a_key_that_a_receipt_knows_for_another_request_is_what_stripes_clients_take_it_for() {
+    let aggregate = AggregateName::new("charge", Uuid::nil());
+    let problem = Problem::from(&Error::KeyReused { aggregate });
+    let response = Errors::Stripe.render_problem(&problem);
+    let error = &body(&response)["error"];
+    assert_eq!((response.status().as_u16(), &error["type"]), (400, &json!("idempotency_error")));
+    assert_eq!(Errors::Ietf.render_problem(&problem).status(), 422);
+}
+
+#[test]
 fn a_commands_error_is_the_domains_or_the_stores() {
     let declined = |rejection: &io::Error| {
         Problem::from_rejection(StatusCode::PAYMENT_REQUIRED, "urn:shop:declined", "Card was declined", rejection)

@@ -63,7 +63,11 @@ pub(super) fn refused(refusal: &Refusal, policy_url: Option<&str>) -> Response<B
 }
 
 pub(super) fn problem(problem: &Problem) -> Response<Bytes> {
+    // Also where a command's receipt has found it, not the layer.
+    let is_reuse = problem.name() == Refusal::KeyReused.name();
+    let status = if is_reuse { StatusCode::BAD_REQUEST } else { problem.status };
     let kind = match problem.status {
+        _ if is_reuse => IDEMPOTENCY,
         StatusCode::PAYMENT_REQUIRED => CARD,
         status if status.is_server_error() => SERVICE,
         _ => REQUEST,
@@ -71,5 +75,5 @@ pub(super) fn problem(problem: &Problem) -> Response<Bytes> {
     let code = problem.name().replace('-', "_");
     let doc_url = problem.kind.starts_with("http").then(|| problem.kind.clone().into_owned());
     let message = problem.detail.as_deref().unwrap_or(&problem.title);
-    json(problem.status, CONTENT_TYPE, &Body { error: Error { r#type: kind, code: &code, message, doc_url } })
+    json(status, CONTENT_TYPE, &Body { error: Error { r#type: kind, code: &code, message, doc_url } })
 }
