@@ -37,6 +37,10 @@ pub struct Args {
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds::<100, 3_600_000>)]
     pub lease: Duration,
 
+    /// How long after its lease has lapsed a request is finished without its client, if that has not come back
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds::<0, 3_600_000>)]
+    pub finish_abandoned_after: Duration,
+
     /// How long stored answers are kept. What has happened once happens once after that, too: the charge knows its key
     #[arg(long, value_name = "SECONDS", default_value = "86400", value_parser = seconds::<1_000, 31_536_000_000>)]
     pub keep_for: Duration,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use annals::{
     Error, EventStore, ExecuteError, Repository,
-    http::{IdempotencyLayer, PolicyDocument},
+    http::{IdempotencyLayer, Resumer},
 };
 use axum::{
     Extension, Json, Router,
@@ -43,9 +43,9 @@ impl Api {
     }
 }
 
-/// The whole service.
-pub fn router(api: Api, layer: &IdempotencyLayer, style: Style) -> Router {
-    let v1 = Router::new()
+/// The endpoints as they stand inside the layer: what carries a request out, whether its client waits for it or not.
+fn endpoints(api: &Api, style: Style) -> Router {
+    Router::new()
         .route("/charges", post(create_charge))
         .route("/charges/{id}", get(show_charge))
         .route("/payment_intents", post(create_payment_intent))
@@ -54,18 +54,29 @@ pub fn router(api: Api, layer: &IdempotencyLayer, style: Style) -> Router {
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
         // What is stored has its style already: a replay looks as the first answer did.
         .route_layer(from_fn_with_state(style, styled))
-        .route_layer(layer.clone())
-        .route_layer(from_fn(let_in));
-    let (policy, contract) = (PolicyDocument::of(layer.settings()), openapi::document(style, layer));
+        .with_state(api.clone())
+}
+
+/// What finishes requests whose clients have not come back. Whose a request was its scope says.
+pub fn resumer(api: &Api, layer: &IdempotencyLayer, style: Style) -> Resumer<Router> {
+    layer.resumer(Router::new().nest("/v1", endpoints(api, style)), |scope, request| {
+        request.extensions.insert(Account(scope.principal().to_owned()));
+    })
+}
+
+/// The whole service.
+pub fn router(api: &Api, layer: &IdempotencyLayer, style: Style) -> Router {
+    let v1 = endpoints(api, style).route_layer(layer.clone()).route_layer(from_fn(let_in));
+    let (policy, contract) = (layer.policy_document(), openapi::document(style, layer));
     Router::new()
-        .nest("/v1", v1)
         .route("/healthz", get(health))
+        .with_state(api.clone())
+        .nest("/v1", v1)
         .route(POLICY, get(async || Json(policy)))
         .route("/openapi.json", get(async || Json(contract)))
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
         .fallback(async || ApiError::not_found(None, "path"))
         .layer(from_fn_with_state(style, styled))
-        .with_state(api)
 }
 
 async fn create_charge(State(api): State<Api>, asked: Asked<Payment>) -> Result<Response, ApiError> {

@@ -9,6 +9,7 @@ use std::{
 use annals::{
     Clock, EventStore, ResponseStore, Retention, Scope, Sweeper,
     http::{FailurePolicy, IdempotencyLayer, InFlight},
+    process::Completer,
 };
 use axum::http::request::Parts;
 use tokio::{net::TcpListener, sync::watch, time::timeout};
@@ -19,7 +20,7 @@ use crate::{
     api_error::Style,
     args::Args,
     database::Database,
-    routes::{Api, POLICY, router},
+    routes::{Api, POLICY, resumer, router},
 };
 
 /// How long the end waits for what is under way; what is left then is taken over by a retry once its lease has lapsed.
@@ -33,7 +34,8 @@ pub async fn run(args: Args) -> Done {
     let listener = TcpListener::bind(args.listen).await?;
     let stores = Stores::open(&args, None).await?;
     let layer = layer(Arc::clone(&stores.responses), &args)?;
-    let service = router(Api::new(&stores.events), &layer, args.errors);
+    let api = Api::new(&stores.events);
+    let service = router(&api, &layer, args.errors);
 
     // First of all, and at once: whoever has started this waits for it.
     writeln!(io::stdout(), "listening on http://{}", listener.local_addr()?)?;
@@ -44,7 +46,16 @@ pub async fn run(args: Args) -> Done {
     let serving = tokio::spawn(serving.into_future());
     // Beside the requests: what has expired is deleted, a little at a time.
     let sweeper = Sweeper::new(&stores.expiring);
-    let sweeping = tokio::spawn(async move { sweeper.run(end_of(ended)).await });
+    let sweeping = tokio::spawn({
+        let ended = ended.clone();
+        async move { sweeper.run(end_of(ended)).await }
+    });
+    // Who has sent a request and died before its answer still gets what was asked for.
+    let resumer = Arc::new(resumer(&api, &layer, args.errors));
+    let completer = Completer::new(Arc::clone(&stores.responses), resumer)
+        .lapsed_for(args.finish_abandoned_after)
+        .poll(args.finish_abandoned_after.clamp(Duration::from_millis(100), Duration::from_secs(30)));
+    let completing = tokio::spawn(async move { completer.run(end_of(ended)).await });
     told_to_end().await?;
     end.send_replace(true);
     let all_served = timeout(LAST_REQUESTS, serving).await;
@@ -55,9 +66,11 @@ pub async fn run(args: Args) -> Done {
             layer.under_way()
         );
     }
-    // A batch is short; one that hangs is not waited for.
-    if let Ok(swept) = timeout(LAST_REQUESTS, sweeping).await {
-        swept??;
+    // A batch is short; what hangs is not waited for.
+    for beside in [sweeping, completing] {
+        if let Ok(ended) = timeout(LAST_REQUESTS, beside).await {
+            ended??;
+        }
     }
     stores.close().await;
     match all_served {
@@ -73,6 +86,7 @@ pub fn layer(responses: Arc<dyn ResponseStore>, args: &Args) -> Result<Idempoten
         .policy_url(POLICY)
         // What a client expects of the charge is a part of what it asks for.
         .fingerprint_headers(["if-match", "stripe-version", "stripe-account"])
+        .keep_requests()
         .lease(args.lease)
         .keep_for(args.keep_for)
         .in_flight(args.in_flight_wait.map_or(InFlight::Reject, InFlight::Wait));

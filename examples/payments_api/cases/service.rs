@@ -77,7 +77,7 @@ impl Service {
         let shared_clock = Arc::<ManualClock>::clone(&clock);
         let Stores { events, responses, .. } = Stores::open(&args, Some(shared_clock)).await.unwrap();
         let layer = server::layer(Arc::clone(&responses), &args).unwrap();
-        let router = router(Api::new(&events), &layer, args.errors);
+        let router = router(&Api::new(&events), &layer, args.errors);
         Self { layer, clock, events, responses, router }
     }
 

@@ -6,7 +6,7 @@ use http::{Method, request::Parts};
 use tokio_util::task::TaskTracker;
 
 use super::{
-    BodyForm, Errors, FailurePolicy, IdempotencyLayer, InFlight, KeySource, KeySyntax, Settings,
+    BodyForm, Errors, FailurePolicy, IdempotencyLayer, InFlight, KeySource, KeySyntax, PolicyDocument, Settings,
     flights::Flights,
     layer::{FindScope, Shared},
     render_again::RenderAgain,
@@ -54,6 +54,14 @@ impl IdempotencyLayer {
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.shared.settings
+    }
+
+    /// The rules of keys at this service, to be served where refusals link to.
+    ///
+    /// Clients have to be told how long answers are kept, and what counts as the same request.
+    #[must_use]
+    pub fn policy_document(&self) -> PolicyDocument {
+        PolicyDocument::of(&self.shared.settings)
     }
 }
 

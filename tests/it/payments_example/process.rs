@@ -99,6 +99,30 @@ async fn a_service_that_dies_between_commit_and_answer_has_made_one_charge() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_request_whose_client_and_service_have_died_is_finished_all_the_same() {
+    let folder = tempdir().unwrap();
+    let arguments = ["--lease", "0.5", "--finish-abandoned-after", "0"];
+    let service = Arc::new(Service::begin(folder.path(), &arguments));
+    let store = database(folder.path()).await;
+    let lost = post_beside(&service, "one", "amount=2000&currency=eur&metadata[delay_ms]=400");
+    let query = annals::store::ResponseQuery { limit: 1, ..Default::default() };
+    until("a claim", async || store.list_responses(&query).await.unwrap().pop()).await;
+    service.kill();
+    assert_eq!(lost.join().unwrap(), None);
+    assert!(events(&store).await.is_empty(), "it died before the charge");
+
+    let service = Service::begin(folder.path(), &arguments);
+    // Nobody sends it again.
+    until("the charge", async || (!events(&store).await.is_empty()).then_some(())).await;
+    until("its answer", async || store.list_responses(&query).await.unwrap().pop().and_then(|row| row.status)).await;
+    let late = service.post("/v1/charges", "one", "amount=2000&currency=eur&metadata[delay_ms]=400").unwrap();
+    assert!(late.status == 201 && late.is_replay(), "{late:?}");
+    assert_eq!(events(&store).await, ["charge-created"]);
+    service.tell_to_end();
+    assert!(service.ended().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_services_on_one_database_make_one_charge() {
     let folder = tempdir().unwrap();
     let arguments = ["--in-flight-wait", "30"];
