@@ -115,7 +115,7 @@ pub(super) async fn claim(
             .bind(claim.request.as_ref().map(body_of))
             .bind(now);
         let row = within_reach(take.fetch_optional(&mut *connection)).await?;
-        if let Some(answered) = row.map(|row| claimed(&row, claim)).transpose()?.flatten() {
+        if let Some(answered) = row.map(|row| claimed(&row, claim, run_id)).transpose()?.flatten() {
             return Ok(answered);
         }
         // What was committed while the statement waited is seen by the next one.
@@ -128,13 +128,14 @@ fn body_of(request: &StoredRequest) -> &[u8] {
 }
 
 /// What a claim's row says; `None`: look again.
-fn claimed(row: &PgRow, claim: &ResponseClaim) -> Result<Option<ClaimedResponse>, Error> {
+fn claimed(row: &PgRow, claim: &ResponseClaim, new_run: Uuid) -> Result<Option<ClaimedResponse>, Error> {
     match named(row, "outcome")? {
         "mine" => Ok(Some(ClaimedResponse::Mine(ResponseLease {
             key: claim.key.clone(),
             fence: from_column(named(row, "fence")?)?,
             run_id: named(row, "run_id")?,
             attempt: number(named::<i32>(row, "attempts")?.into())?,
+            is_new_run: named::<Uuid>(row, "run_id")? == new_run,
             length: claim.lease,
         }))),
         "found" => found(row)?.answer().map(Some),

@@ -54,10 +54,11 @@ pub(super) async fn claim(
 ) -> Result<ClaimedResponse, Error> {
     let request = claim.request.as_ref().map(request_json).transpose()?;
     let fence = draw_fence(connection).await?;
+    let new_run = Uuid::now_v7();
     let take = of_key(CLAIM_RESPONSE, &claim.key)
         .bind(&claim.fingerprint.as_bytes()[..])
         .bind(claim.recipe)
-        .bind(Uuid::now_v7())
+        .bind(new_run)
         .bind(ends_at(now, claim.lease))
         .bind(ends_at(now, claim.lease + claim.keep_for))
         .bind(claim.attempts)
@@ -72,6 +73,7 @@ pub(super) async fn claim(
             fence: from_column(named(&row, "fence")?)?,
             run_id: named(&row, "run_id")?,
             attempt: number(named(&row, "attempts")?)?,
+            is_new_run: named::<Uuid>(&row, "run_id")? == new_run,
             length: claim.lease,
         }));
     }

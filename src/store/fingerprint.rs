@@ -63,6 +63,12 @@ impl Fingerprint {
         &self.0
     }
 
+    /// The fingerprint in 64 hexadecimal digits.
+    #[must_use]
+    pub fn to_hex(&self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// Takes a stored fingerprint.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {

@@ -78,8 +78,10 @@ pub struct ResponseLease {
     pub fence: u64,
     /// Names the execution, over all its attempts; a key that is used anew has another.
     pub run_id: Uuid,
-    /// Which attempt this is, from 1.
+    /// Which attempt this is, from 1. Attempts that were let go of do not count.
     pub attempt: u32,
+    /// Nobody has begun this execution before: there are no steps of it. Not the same as the first attempt that counts.
+    pub is_new_run: bool,
     /// How long the right lasts from each renewal on.
     pub length: Duration,
 }
@@ -137,6 +139,14 @@ pub enum StoredBody {
     Tombstone,
     /// What to make the body from, when it is asked for again: such as the id of an object.
     Reference(Arc<str>),
+}
+
+impl StoredResponse {
+    /// The most bytes of all headers, with their names.
+    pub const MAX_HEADER_BYTES: usize = 256 << 10;
+
+    /// The most bytes of a reference.
+    pub const MAX_REFERENCE_BYTES: usize = 2000;
 }
 
 impl fmt::Debug for StoredResponse {

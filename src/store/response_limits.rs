@@ -17,14 +17,14 @@ const TIMES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_se
 const BODY_BYTES: usize = 16 << 20;
 
 /// The most bytes of all headers, with their names.
-const HEADER_BYTES: usize = 256 << 10;
+const HEADER_BYTES: usize = StoredResponse::MAX_HEADER_BYTES;
 
 /// The most bytes of a step's result.
 const STEP_BYTES: usize = 1 << 20;
 
 /// The most bytes of the name of a step or an operator, of a method, and of a reference.
 const NAME_BYTES: usize = 200;
-const REFERENCE_BYTES: usize = 2000;
+const REFERENCE_BYTES: usize = StoredResponse::MAX_REFERENCE_BYTES;
 
 /// The most bytes of path and query.
 const URI_BYTES: usize = 64 << 10;

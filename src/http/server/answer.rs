@@ -7,9 +7,9 @@ use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
     header::{
-        ACCESS_CONTROL_EXPOSE_HEADERS, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, DATE, ORIGIN, PROXY_AUTHENTICATE,
-        PROXY_AUTHORIZATION, RETRY_AFTER, SERVER, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
-        WWW_AUTHENTICATE,
+        ACCESS_CONTROL_EXPOSE_HEADERS, AGE, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, DATE, ORIGIN,
+        PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, RETRY_AFTER, SERVER, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING,
+        UPGRADE, WWW_AUTHENTICATE,
     },
 };
 use http_body::Body as _;
@@ -39,8 +39,10 @@ const REQUEST_IDS: [HeaderName; 4] = [
 ];
 
 /// Headers of one connection, one moment or one client.
-const NEVER_STORED: [HeaderName; 14] = [
+const NEVER_STORED: [HeaderName; 16] = [
+    AGE,
     CONNECTION,
+    HeaderName::from_static("clear-site-data"),
     HeaderName::from_static("keep-alive"),
     PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION,
@@ -86,11 +88,14 @@ pub(super) fn to_stored(
         .flat_map(|value| value.split(','))
         .filter_map(|name| name.trim().parse().ok())
         .collect();
+    // How much a client may still ask is of the moment, too.
+    let is_of_the_moment = |name: &str| name.starts_with("ratelimit") || name.starts_with("x-ratelimit");
     let is_kept = |name: &HeaderName| {
         let name_text = name.as_str();
         !NEVER_STORED.contains(name)
             && !REQUEST_IDS.contains(name)
             && !named.contains(name)
+            && !is_of_the_moment(name_text)
             && !name_text.starts_with("proxy-")
             && !name_text.contains("csrf")
             && !name_text.contains("xsrf")
@@ -104,6 +109,15 @@ pub(super) fn to_stored(
         .collect();
     if let Some(id) = request_id_of(headers).or(request_id) {
         kept.push((ORIGINAL_REQUEST.as_str().to_owned(), id.as_bytes().into()));
+    }
+    let is_none = |reference: &str| {
+        reference.is_empty() || reference.len() > StoredResponse::MAX_REFERENCE_BYTES || reference.contains('\0')
+    };
+    let is_too_long = matches!(&body, StoredBody::Reference(reference) if is_none(reference));
+    let header_bytes: usize = kept.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if is_too_long || header_bytes > StoredResponse::MAX_HEADER_BYTES {
+        // It is done all the same: what cannot be stored is not made again.
+        return StoredResponse { status: status.as_u16(), headers: Vec::new(), body: StoredBody::Tombstone };
     }
     StoredResponse { status: status.as_u16(), headers: kept, body }
 }
@@ -138,6 +152,12 @@ pub(super) fn mark_replayed(response: &mut Response<Body>, request: &HeaderMap) 
         let exposed = HeaderValue::from_static("idempotent-replayed, original-request");
         headers.append(ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
     }
+}
+
+/// Whether an answer says itself that the same request may end better.
+pub(super) fn is_to_be_repeated(response: &Response<Body>) -> bool {
+    let says_so = |name| response.headers().get(name).is_some_and(|value| value == "true");
+    response.status().is_client_error() && (says_so(STRIPE_SHOULD_RETRY) || says_so(X_SHOULD_RETRY))
 }
 
 /// A body that is all there.

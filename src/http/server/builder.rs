@@ -234,7 +234,9 @@ impl IdempotencyLayerBuilder {
     /// Claim, events and answer commit together.
     ///
     /// It has to be the same database. The handler writes through [`RequestWork`](super::RequestWork). The slower road:
-    /// the transaction holds a connection, on SQLite the one writer, for as long as the handler runs.
+    /// the transaction holds a connection, on SQLite the one writer, for as long as the handler runs: others, with whatever
+    /// key, then wait, and get 503 in the end. Neither with [`steps`](Self::steps) nor with
+    /// [`keep_requests`](Self::keep_requests). An outcome that is not known is rolled back, and the key is free at once.
     pub fn in_transactions<T>(mut self, store: T) -> Self
     where
         T: Transactional + 'static,
@@ -269,12 +271,19 @@ impl IdempotencyLayerBuilder {
     /// [`Error::Invalid`] where settings make no sense by themselves or together: mend them, before the first request.
     pub fn build(self) -> Result<IdempotencyLayer, Error> {
         self.settings.check()?;
+        if self.transactions.is_some() && (self.steps.is_some() || self.keeps_requests) {
+            // Steps are written while the handler runs, by themselves: on SQLite they would wait for the transaction that
+            // waits for them, and after a rollback nobody would find them.
+            return Err(Error::invalid(
+                "a request in a transaction leaves nothing behind when it fails: neither steps nor itself to be finished",
+            ));
+        }
         telemetry::built(&self.settings.warnings());
         let shared = Shared {
             store: self.store,
             rules: self.settings.fingerprint_rules()?,
             settings: self.settings,
-            keeps_requests: self.keeps_requests && self.transactions.is_none(),
+            keeps_requests: self.keeps_requests,
             steps: self.steps,
             scope: self.scope,
             transactions: self.transactions,

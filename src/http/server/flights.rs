@@ -45,6 +45,8 @@ enum Known {
     Elsewhere { running: RunningResponse, since: Instant },
     /// It has its answer.
     Finished { answer: Arc<FinishedResponse>, since: Instant },
+    /// Another transaction has it.
+    Held { since: Instant },
     /// The store could not be asked: whoever waited for that would wait as long, one after the other.
     Failed { error: Error, since: Instant },
 }
@@ -55,6 +57,7 @@ pub(super) enum Glance {
     Here { fingerprint: Fingerprint, recipe: u16 },
     Elsewhere(RunningResponse),
     Finished(Arc<FinishedResponse>),
+    Held,
     Failed(Error),
     Nothing,
 }
@@ -126,7 +129,9 @@ impl Found {
                 Glance::Elsewhere(running.clone())
             }
             Some(Known::Failed { error, since }) if since.elapsed() < SHARED_FOR => Glance::Failed(error.clone()),
-            Some(Known::Elsewhere { .. } | Known::Finished { .. } | Known::Failed { .. }) | None => Glance::Nothing,
+            Some(Known::Held { since }) if since.elapsed() < SHARED_FOR => Glance::Held,
+            Some(Known::Elsewhere { .. } | Known::Finished { .. } | Known::Held { .. } | Known::Failed { .. })
+            | None => Glance::Nothing,
         }
     }
 
@@ -138,6 +143,11 @@ impl Found {
     /// Somebody elsewhere is at work on it.
     pub(super) fn elsewhere(&mut self, running: RunningResponse) {
         self.known = Some(Known::Elsewhere { running, since: Instant::now() });
+    }
+
+    /// Another transaction has it.
+    pub(super) fn held(&mut self) {
+        self.known = Some(Known::Held { since: Instant::now() });
     }
 
     /// The store could not be asked.

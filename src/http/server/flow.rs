@@ -6,15 +6,15 @@ use axum::body::Body;
 use futures_util::future::{Either, select};
 use http::{Request, Response};
 use tokio::{
-    sync::oneshot,
-    time::{Instant, sleep, timeout},
+    sync::{MutexGuard, oneshot},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 use tower::Service;
 
 use super::{
     InFlight, Refusal, RenderRefusal as _, answer,
     asked::Asked,
-    flights::{Flight, Glance},
+    flights::{self, Flight, Glance},
     layer::{Shared, refuse},
     run::Run,
     telemetry,
@@ -24,6 +24,9 @@ use crate::store::{ClaimedResponse, Error, FinishedResponse, ResponseLease, Runn
 
 /// How often others' work is looked at while a request waits for it: at first, and at the least.
 const LOOKS: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
+
+/// How long others of this process that ask for the same key are waited for, whether or not its answer is.
+const TURN: Duration = Duration::from_secs(2);
 
 /// When to come back after a failure of the store.
 pub(super) const AFTER_FAILURE: Duration = Duration::from_secs(1);
@@ -107,7 +110,14 @@ impl Flow {
         let mut pause = LOOKS.0;
         loop {
             let mut changes = flight.changes();
-            let found = self.look(flight).await;
+            let patience = until.max(Instant::now() + TURN);
+            let turn = pin!(timeout_at(patience, flight.turn()));
+            let found = match select(turn, pin!(reply.closed())).await {
+                Either::Left((Ok(turn), _)) => self.look(turn).await,
+                // Others have asked for so long: somebody has it, or the store is slow.
+                Either::Left((Err(_), _)) => Found::Held,
+                Either::Right(_) => return Decided::Nobody,
+            };
             let left = until.saturating_duration_since(Instant::now());
             let (retry_after, longest) = match found {
                 Found::Mine(right) => {
@@ -145,8 +155,7 @@ impl Flow {
     }
 
     /// Asks the store, unless others of this process have just done so.
-    async fn look(&mut self, flight: &Flight) -> Found {
-        let mut turn = flight.turn().await;
+    async fn look(&mut self, mut turn: MutexGuard<'_, flights::Found>) -> Found {
         match turn.glance() {
             Glance::Here { fingerprint, recipe } => {
                 let is_same = self.asked.is(&self.shared, fingerprint, recipe);
@@ -154,13 +163,17 @@ impl Flow {
             }
             Glance::Elsewhere(running) => return self.running(running),
             Glance::Finished(finished) => return Found::Finished(finished),
+            Glance::Held => return Found::Held,
             Glance::Failed(error) => return Found::Failed(error),
             Glance::Nothing => {}
         }
         let asked_at = Instant::now();
         let (claimed, transaction) = match self.claim().await {
-            Ok(claimed) => claimed,
-            Err(Error::Contention { .. }) if self.shared.transactions.is_some() => return Found::Held,
+            Ok(Some(claimed)) => claimed,
+            Ok(None) => {
+                turn.held();
+                return Found::Held;
+            }
             Err(error) => {
                 turn.failed(error.clone());
                 return Found::Failed(error);
@@ -184,14 +197,24 @@ impl Flow {
         }
     }
 
-    async fn claim(&self) -> Result<(ClaimedResponse, Option<Box<dyn Open>>), Error> {
-        let claim = self.asked.claim(&self.shared);
+    /// `None`: a transaction that is still open has claimed it.
+    async fn claim(&self) -> Result<Option<(ClaimedResponse, Option<Box<dyn Open>>)>, Error> {
+        let (store, claim) = (&self.shared.store, self.asked.claim(&self.shared));
         let Some(transactions) = &self.shared.transactions else {
-            return Ok((self.shared.store.claim_response(&claim).await?, None));
+            return Ok(Some((store.claim_response(&claim).await?, None)));
         };
+        // First without a transaction: what has its answer needs none, and on SQLite would wait for the writer.
+        match store.find_response(&self.asked.key).await? {
+            Some(ClaimedResponse::Running(running)) if running.lease_left.is_zero() => {}
+            Some(found) => return Ok(Some((found, None))),
+            None => {}
+        }
         let mut transaction = transactions.begin().await?;
-        let claimed = transaction.claim(&claim).await?;
-        Ok((claimed, Some(transaction)))
+        match transaction.claim(&claim).await {
+            Ok(claimed) => Ok(Some((claimed, Some(transaction)))),
+            Err(Error::Contention { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     fn running(&mut self, running: RunningResponse) -> Found {
@@ -244,7 +267,10 @@ impl Flow {
                 sleep(LOOKS.0).await;
                 None
             }
-            Err(_) => Some(refuse(&self.shared, &Refusal::StoreUnavailable { retry_after: AFTER_FAILURE })),
+            Err(error) => {
+                telemetry::store_failed(&error);
+                Some(refuse(&self.shared, &Refusal::StoreUnavailable { retry_after: AFTER_FAILURE }))
+            }
         }
     }
 

@@ -36,20 +36,15 @@ impl Holding {
         self.lapses_at.saturating_duration_since(Instant::now())
     }
 
-    /// When the request is no longer to be carried out.
-    pub(super) const fn ceiling(&self) -> Instant {
-        self.ceiling
-    }
-
-    /// Renews the lease for as long as it is polled; ends when it is lost, or shortly before it would lapse.
+    /// Renews the lease for as long as it is polled; ends when it is lost, shortly before it would lapse, or after the longest run.
     ///
     /// Whoever works under it has ended by then, before another can begin: a tenth of the lease is left for that.
     pub(super) async fn until_lost(&mut self) {
         let length = self.lease.length;
         loop {
-            let last_moment = self.lapses_at - length / 10;
+            let last_moment = self.ceiling.min(self.lapses_at - length / 10);
             let next = self.renewed_at + length / 3;
-            if next >= self.ceiling || next >= last_moment {
+            if next >= last_moment {
                 return sleep_until(last_moment).await;
             }
             sleep_until(next).await;

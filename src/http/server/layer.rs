@@ -23,7 +23,9 @@ use super::{
     flights::Flights,
     flow::Flow,
     key::{header_key, request_key},
+    media::Media,
     render_again::RenderAgain,
+    request::IdempotentRequest,
     telemetry,
     transaction::Transactions,
 };
@@ -165,7 +167,7 @@ where
     // In a task of its own: a client that hangs up does not stop what it has begun.
     let (reply, answered) = oneshot::channel();
     let flow = Flow { shared: Arc::clone(&shared), asked: *asked };
-    shared.tasks.spawn(flow.answer(inner, reply));
+    shared.tasks.spawn(telemetry::in_the_same_span(flow.answer(inner, reply)));
     answered.await.unwrap_or_else(|_| refuse(&shared, &Refusal::Failed))
 }
 
@@ -190,12 +192,15 @@ enum Question {
 /// Reads what a request asks for. No claim is made before all of it is there.
 async fn ask(shared: &Shared, request: Request<Body>) -> Result<Question, Refusal> {
     let settings = &shared.settings;
-    if !settings.methods.contains(request.method()) {
+    // Within a request that is carried out already there is nothing to ask: the layer stands twice in its way.
+    let is_under_way = request.extensions().get::<IdempotentRequest>().is_some();
+    if is_under_way || !settings.methods.contains(request.method()) {
         return Ok(Question::Plain(Box::new(request)));
     }
     let rules = settings.key_rules();
     let in_headers = header_key(request.headers(), rules)?;
-    let is_in_bodies = settings.key_sources.iter().any(|source| matches!(source, KeySource::JsonMember(_)));
+    let is_in_bodies = settings.key_sources.iter().any(|source| matches!(source, KeySource::JsonMember(_)))
+        && Media::of(request.headers()).is_json();
     if in_headers.is_none() && !is_in_bodies {
         return if settings.required { Err(Refusal::MissingKey) } else { Ok(Question::Plain(Box::new(request))) };
     }

@@ -226,16 +226,18 @@ fn in_flight(in_flight: InFlight) -> InFlightPolicy {
 
 fn outcomes(failure: FailurePolicy) -> OutcomePolicy {
     let (policy, means) = match failure {
-        FailurePolicy::Rerun => {
-            ("rerun", "a retry carries it out again once the lease has ended; its effects are not repeated")
-        }
+        FailurePolicy::Rerun => (
+            "rerun",
+            "a retry carries it out again once the lease has ended, under the same key wherever it is passed on",
+        ),
         FailurePolicy::StoreAll => ("store", "stored and replayed like any other answer"),
     };
     OutcomePolicy {
         stored_and_replayed: vec!["2xx", "3xx", "4xx of the operation itself, but for those below"],
         key_is_free_again: vec![
             "408, 425, 429",
-            "400, 401, 403, 408, 411, 413, 415, 425, 429, 431 from before the operation has begun",
+            "4xx from before the operation has begun, but for 402, 409 and 410",
+            "4xx that say X-Should-Retry: true",
             "answers that the operation marks as retryable: nothing has happened",
         ],
         unknown: UnknownPolicy { which: "5xx, and an operation that breaks off", policy, means },

@@ -26,8 +26,8 @@ use crate::{
 /// A request that is carried out under an idempotency key.
 ///
 /// [`IdempotencyLayer`](super::IdempotencyLayer) puts it into the request's extensions; an axum handler takes it as an
-/// argument, or as an `Option` where the key is optional. Whoever takes it has begun: an answer from then on is the
-/// handler's own, also a 400.
+/// argument, or as an `Option` where the key is optional. Whoever asks it for anything has begun: an answer from then on is
+/// the handler's own, also a 400 or 404.
 ///
 /// It carries the key on to the second level, the receipt of a command: so that the effect happens once also where the
 /// process dies between the commit and the answer, or the answer was forgotten since.
@@ -74,10 +74,12 @@ impl IdempotentRequest {
             let keep_for = (shared.settings.keep_for + shared.settings.longest_run) * 2;
             let run = StepRun { run_id: lease.run_id, fence: lease.fence, keep_for: Some(keep_for) };
             let (key, store) = (lease.key.clone(), Arc::clone(store));
-            let keys = move |name: &str| key.derived_key(name);
-            match lease.attempt {
-                1 => Steps::of_first_attempt(store, run, keys),
-                _ => Steps::of_later_attempt(store, run, keys),
+            // Of the request as well: where a key is used anew for another, its calls are others too, and where it is used
+            // anew for the same, the services called still know them.
+            let keys = move |name: &str| key.derived_key(&format!("{name} {}", fingerprint.to_hex()));
+            match lease.is_new_run {
+                true => Steps::of_first_attempt(store, run, keys),
+                false => Steps::of_later_attempt(store, run, keys),
             }
         });
         Self(Arc::new(Inner { lease, fingerprint, steps, has_begun: AtomicBool::new(false) }))
@@ -86,6 +88,7 @@ impl IdempotentRequest {
     /// The client's key, and whose it is.
     #[must_use]
     pub fn key(&self) -> &ScopedKey {
+        self.begin();
         &self.0.lease.key
     }
 
@@ -102,6 +105,7 @@ impl IdempotentRequest {
     /// Of the bytes on the wire: it stays the same when a command gets new fields.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
+        self.begin();
         self.0.fingerprint
     }
 
@@ -126,6 +130,7 @@ impl IdempotentRequest {
     /// A later one has taken over from one that did not come to its end.
     #[must_use]
     pub fn attempt(&self) -> u32 {
+        self.begin();
         self.0.lease.attempt
     }
 
@@ -138,13 +143,12 @@ impl IdempotentRequest {
     /// [`Error::Invalid`] where the layer was not told where to keep them:
     /// [`IdempotencyLayerBuilder::steps`](super::IdempotencyLayerBuilder::steps).
     pub fn steps(&self) -> Result<Steps, Error> {
+        self.begin();
         let none = || Error::invalid("the layer was not told where to keep steps");
         self.0.steps.clone().ok_or_else(none)
     }
 
-    /// Notes that the handler has begun.
-    ///
-    /// Where it takes the request from the extensions by itself.
+    /// Notes that the handler has begun, where it asks for nothing else.
     pub fn begin(&self) {
         self.0.has_begun.store(true, Ordering::Relaxed);
     }
@@ -177,9 +181,7 @@ impl IntoResponse for NotIdempotent {
 }
 
 fn take(parts: &Parts) -> Option<IdempotentRequest> {
-    let request = parts.extensions.get::<IdempotentRequest>().cloned();
-    request.iter().for_each(IdempotentRequest::begin);
-    request
+    parts.extensions.get::<IdempotentRequest>().cloned()
 }
 
 impl<S: Sync> FromRequestParts<S> for IdempotentRequest {

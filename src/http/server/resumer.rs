@@ -38,6 +38,8 @@ impl IdempotencyLayer {
     ///
     /// Through the service that stands inside the layer.
     ///
+    /// It is called with the path that the client has sent: where the layer stands inside a nested router, nest again.
+    ///
     /// The builder has to [keep requests](super::IdempotencyLayerBuilder::keep_requests). `restore` puts into a request
     /// what the layers outside would have: the principal, from its scope.
     ///

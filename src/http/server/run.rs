@@ -8,7 +8,7 @@ use futures_util::future::{Either, select};
 use http::{HeaderValue, Request, Response, header::RETRY_AFTER};
 use tokio::{
     task::JoinHandle,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout_at},
 };
 use tower::Service;
 
@@ -29,6 +29,12 @@ use crate::store::{
     ClaimedResponse, Error, FinishedResponse, LetGo, ResponseLease, ScopedKey, StoredBody, StoredResponse,
 };
 
+/// How long an answer that was given is tried to be stored, at the least.
+const STORED_WITHIN: Duration = Duration::from_secs(600);
+
+/// How often a commit whose reply was lost is looked for.
+const LOOKS_FOR_COMMIT: usize = 5;
+
 /// A request whose right to be carried out is ours.
 pub(super) struct Run {
     flow: Flow,
@@ -40,6 +46,8 @@ pub(super) struct Run {
 struct Handled {
     response: Response<Body>,
     verdict: Verdict,
+    /// Something may have happened though the verdict says that it can be tried again.
+    may_have_happened: bool,
 }
 
 /// An answer for the store, and the same for the client.
@@ -65,7 +73,7 @@ impl Run {
         let transaction = self.right.transaction.take();
         transaction.iter().for_each(|transaction| transaction.lend(for_handler.extensions_mut()));
         // Apart: a panic is caught, and it can be ended from outside.
-        let handler = tokio::spawn(inner.call(for_handler));
+        let handler = tokio::spawn(telemetry::in_the_same_span(async move { inner.call(for_handler).await }));
         let answer = match transaction {
             None => self.under_lease(handler, &request).await,
             Some(transaction) => self.in_transaction(handler, &request, transaction).await,
@@ -85,16 +93,14 @@ impl Run {
             drop(handler.await);
             return self.fenced().await;
         };
-        let Handled { mut response, verdict } = self.judge(ended, request);
+        let Handled { mut response, verdict, may_have_happened } = self.judge(ended, request);
         match verdict {
             Verdict::Final => {}
             Verdict::Retryable | Verdict::NotStored => {
                 // An earlier attempt may have come further than this one knows.
-                let resumes = verdict == Verdict::Retryable && (request.has_steps() || request.attempt() > 1);
-                let how = if resumes { LetGo::Resume } else { LetGo::Free };
-                // Where it fails, the lease lapses by itself.
-                drop(shared.store.let_go_of_response(&right.lease, how).await);
-                self.flight.settle(None).await;
+                let is_touched = request.has_steps() || !right.lease.is_new_run || may_have_happened;
+                let resumes = verdict == Verdict::Retryable && is_touched;
+                self.let_go(if resumes { LetGo::Resume } else { LetGo::Free }, holding.left()).await;
                 return response;
             }
             Verdict::Unknown => {
@@ -107,7 +113,27 @@ impl Run {
         let Some(answer) = while_held(&mut holding, self.read(response)).await else {
             return self.fenced().await;
         };
-        self.store(&holding, answer).await
+        self.store(answer).await
+    }
+
+    /// Lets go of the claim, before the answer is sent: whoever asks again at once finds the key free.
+    async fn let_go(&self, how: LetGo, left: Duration) {
+        let let_go = self.flow.shared.store.let_go_of_response(&self.right.lease, how).await;
+        self.flight.settle(None).await;
+        let Err(error) = let_go else { return };
+        telemetry::not_let_go_of(&error);
+        let (shared, lease) = (Arc::clone(&self.flow.shared), self.right.lease.clone());
+        // As long as it makes a difference.
+        let until = Instant::now() + left;
+        drop(self.flow.shared.tasks.spawn(async move {
+            for pause in pauses().build() {
+                sleep(pause).await;
+                let is_over = Instant::now() >= until;
+                if is_over || shared.store.let_go_of_response(&lease, how).await.is_ok() {
+                    return;
+                }
+            }
+        }));
     }
 
     /// Says what an answer means for the key.
@@ -121,16 +147,20 @@ impl Run {
             Ok(mut response) => {
                 let said = response.extensions_mut().remove::<Verdict>();
                 let of_status = || of_itself(Verdict::of_status(response.status(), request.has_begun()));
+                // Another service's answer, or another layer's, that says itself that it is not the last.
+                let may_have_happened = said.is_none() && answer::is_to_be_repeated(&response);
                 let verdict = match said.unwrap_or_else(of_status) {
                     // Half of it is undone: whoever takes over goes on with that.
                     _ if request.is_being_undone() => Verdict::Unknown,
+                    Verdict::Final if may_have_happened => Verdict::Retryable,
                     verdict => verdict,
                 };
-                Handled { response, verdict }
+                Handled { response, verdict, may_have_happened }
             }
             Err(_panic) => {
                 telemetry::panicked();
-                Handled { response: refuse(&self.flow.shared, &Refusal::Failed), verdict: of_itself(Verdict::Unknown) }
+                let response = refuse(&self.flow.shared, &Refusal::Failed);
+                Handled { response, verdict: of_itself(Verdict::Unknown), may_have_happened: true }
             }
         }
     }
@@ -158,20 +188,10 @@ impl Run {
     }
 
     /// Stores an answer under the lease, before it is sent.
-    async fn store(&self, holding: &Holding, answer: Answer) -> Response<Body> {
+    async fn store(&self, answer: Answer) -> Response<Body> {
         let Answer { stored, response } = answer;
         let (store, keep_for) = (&self.flow.shared.store, self.flow.shared.settings.keep_for);
-        let lease = &self.right.lease;
-        let (completed, stored) = match store.complete_response(lease, &stored, keep_for).await {
-            // Too many headers to be stored. It is done all the same.
-            Err(Error::Invalid { .. }) => {
-                let body = StoredBody::Tombstone;
-                let tombstone = StoredResponse { status: stored.status, headers: Vec::new(), body };
-                (store.complete_response(lease, &tombstone, keep_for).await, tombstone)
-            }
-            completed => (completed, stored),
-        };
-        match completed {
+        match store.complete_response(&self.right.lease, &stored, keep_for).await {
             Ok(true) => {
                 self.flight.settle(Some(self.finished(stored))).await;
                 response
@@ -179,7 +199,7 @@ impl Run {
             Ok(false) => self.fenced().await,
             Err(error) => {
                 telemetry::completion_delayed(&error);
-                self.store_later(stored, holding.ceiling());
+                self.store_later(stored);
                 response
             }
         }
@@ -195,29 +215,27 @@ impl Run {
     /// Goes on storing an answer that was given: until it is stored, another has taken over, or the time is over.
     ///
     /// Meanwhile the key is taken in this process; elsewhere until its lease lapses.
-    fn store_later(&self, stored: StoredResponse, until: Instant) {
+    fn store_later(&self, stored: StoredResponse) {
         let shared = Arc::clone(&self.flow.shared);
         let (lease, flight) = (self.right.lease.clone(), Arc::clone(&self.flight));
         let finished = self.finished(stored);
+        let until = Instant::now() + STORED_WITHIN.max(lease.length * 2);
         let work = async move {
-            let pauses = ExponentialBuilder::default()
-                .with_jitter()
-                .with_min_delay(Duration::from_millis(20))
-                .with_max_delay(Duration::from_secs(5))
-                .without_max_times();
-            for pause in pauses.build() {
-                if Instant::now() >= until {
-                    break;
-                }
-                sleep(pause).await;
+            let mut pauses = pauses().build();
+            let stored = loop {
                 match shared.store.complete_response(&lease, &finished.response, shared.settings.keep_for).await {
-                    Ok(true) => return flight.settle(Some(finished)).await,
-                    Ok(false) => break,
-                    Err(_) => {}
+                    Ok(is_ours) => break Some(is_ours),
+                    Err(_) if Instant::now() >= until => break None,
+                    Err(_) => sleep(pauses.next().unwrap_or(STORED_WITHIN)).await,
                 }
+            };
+            match stored {
+                Some(true) => {}
+                Some(false) => telemetry::fenced(),
+                None => telemetry::never_stored(),
             }
-            telemetry::fenced();
-            flight.settle(None).await;
+            flight.settle((stored == Some(true)).then_some(finished)).await;
+            shared.flights.leave(&lease.key, flight);
         };
         drop(self.flow.shared.tasks.spawn(work));
     }
@@ -226,7 +244,8 @@ impl Run {
     async fn fenced(&self) -> Response<Body> {
         telemetry::fenced();
         self.flight.settle(None).await;
-        match self.flow.shared.store.find_response(&self.flow.asked.key).await {
+        let found = self.flow.shared.store.find_response(&self.flow.asked.key).await;
+        match found.inspect_err(telemetry::store_failed) {
             Ok(Some(ClaimedResponse::Finished(finished))) => self.flow.replay(&finished).await,
             _ => refuse(&self.flow.shared, &Refusal::Fenced { retry_after: AFTER_FAILURE }),
         }
@@ -239,29 +258,34 @@ impl Run {
         transaction: Box<dyn Open>,
     ) -> Response<Body> {
         let shared = &self.flow.shared;
-        let Ok(ended) = tokio::time::timeout(shared.settings.longest_run, &mut handler).await else {
-            handler.abort();
-            drop(handler.await);
-            drop(transaction);
-            return self.fenced().await;
+        let done = async {
+            let ended = (&mut handler).await;
+            let Handled { response, verdict, .. } = self.judge(ended, request);
+            let is_failure = response.status().is_server_error();
+            match verdict {
+                Verdict::Final => Ok((self.read(response).await, is_failure)),
+                _ => Err(response),
+            }
         };
-        let is_failure = match &ended {
-            Ok(Ok(response)) => response.status().is_server_error(),
-            Ok(Err(never)) => match *never {},
-            Err(_) => true,
+        // Until its answer is read to the end: the transaction keeps others waiting.
+        let done = timeout_at(self.right.asked_at + shared.settings.longest_run, done).await;
+        let (answer, is_failure) = match done {
+            Ok(Ok(done)) => done,
+            unfinished => {
+                handler.abort();
+                // Rolled back: as if it had never been begun.
+                transaction.abandon();
+                self.flight.settle(None).await;
+                return match unfinished {
+                    Ok(Err(response)) => response,
+                    _ => refuse(shared, &Refusal::Failed),
+                };
+            }
         };
-        let Handled { response, verdict } = self.judge(ended, request);
-        if verdict != Verdict::Final {
-            // Rolled back: as if it had never been begun.
-            drop(transaction);
-            self.flight.settle(None).await;
-            return response;
-        }
-        let answer = self.read(response).await;
         let stored = match is_failure {
             // A failure is stored, but nothing that led to it.
             true => {
-                drop(transaction);
+                transaction.abandon();
                 self.store_alone(&answer.stored).await
             }
             false => transaction.complete(&self.right.lease, &answer.stored, shared.settings.keep_for).await,
@@ -302,8 +326,7 @@ impl Run {
     }
 
     async fn find(&self, key: &ScopedKey) -> Option<ClaimedResponse> {
-        let pauses = ExponentialBuilder::default().with_jitter().with_min_delay(Duration::from_millis(20)).build();
-        for pause in pauses {
+        for pause in pauses().build().take(LOOKS_FOR_COMMIT) {
             if let Ok(found) = self.flow.shared.store.find_response(key).await {
                 return found;
             }
@@ -320,6 +343,15 @@ impl Kept {
             Self::Not(body) => body,
         }
     }
+}
+
+/// The pauses while the store fails.
+fn pauses() -> ExponentialBuilder {
+    ExponentialBuilder::default()
+        .with_jitter()
+        .with_min_delay(Duration::from_millis(20))
+        .with_max_delay(Duration::from_secs(5))
+        .without_max_times()
 }
 
 type Ended = Result<Result<Response<Body>, Infallible>, tokio::task::JoinError>;

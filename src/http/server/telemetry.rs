@@ -11,6 +11,17 @@ use crate::store::Error;
 #[cfg(feature = "tracing")]
 use crate::store::with_sources;
 
+/// What a task tells belongs to the request that it was begun for.
+#[cfg(feature = "tracing")]
+pub(super) fn in_the_same_span<F: Future>(task: F) -> impl Future<Output = F::Output> + use<F> {
+    tracing::Instrument::in_current_span(task)
+}
+
+#[cfg(not(feature = "tracing"))]
+pub(super) const fn in_the_same_span<F: Future>(task: F) -> F {
+    task
+}
+
 fn count(outcome: &'static str) {
     #[cfg(feature = "metrics")]
     metrics::counter!("annals_idempotency_requests_total", "outcome" => outcome).increment(1);
@@ -81,6 +92,20 @@ pub(super) fn gave_up(attempts: u32) {
     tracing::error!(attempts, "a request is given up: no attempt at it came to its end");
 }
 
+/// A claim that has come to no answer could not be let go of: it lapses by itself.
+pub(super) fn not_let_go_of(error: &Error) {
+    #[cfg(feature = "tracing")]
+    tracing::warn!(error = %with_sources(error), "the claim on a request could not be let go of");
+}
+
+/// An answer that was given could not be stored in all that time: a retry takes over.
+pub(super) fn never_stored() {
+    #[cfg(feature = "metrics")]
+    metrics::counter!("annals_idempotency_answers_not_stored_total").increment(1);
+    #[cfg(feature = "tracing")]
+    tracing::error!("an answer that was given was never stored");
+}
+
 /// A handler has panicked.
 pub(super) fn panicked() {
     #[cfg(feature = "metrics")]
@@ -94,5 +119,5 @@ pub(super) fn completion_delayed(error: &Error) {
     #[cfg(feature = "metrics")]
     metrics::counter!("annals_idempotency_completions_delayed_total").increment(1);
     #[cfg(feature = "tracing")]
-    tracing::warn!(error = %error, "an answer could not be stored");
+    tracing::warn!(error = %with_sources(error), "an answer could not be stored");
 }

@@ -24,6 +24,9 @@ pub(super) trait Open: Send + Sync {
     /// Lends it to the handler.
     fn lend(&self, extensions: &mut Extensions);
 
+    /// Rolls back, also where the handler has kept what it was lent.
+    fn abandon(self: Box<Self>);
+
     /// Stores the answer and commits. `false`: the right is lost, and nothing is written.
     async fn complete(
         self: Box<Self>,
@@ -61,6 +64,13 @@ impl<W: ResponseWork + 'static> Open for Lent<W> {
 
     fn lend(&self, extensions: &mut Extensions) {
         extensions.insert(RequestWork(Arc::clone(&self.0)));
+    }
+
+    fn abandon(self: Box<Self>) {
+        // Where a task of the handler's own is at work with it, it ends with that.
+        if let Ok(mut work) = self.0.try_lock() {
+            drop(work.take());
+        }
     }
 
     async fn complete(

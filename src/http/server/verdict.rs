@@ -8,6 +8,9 @@ use crate::process::StepError;
 ///
 /// A handler puts it into the extensions of its response.
 ///
+/// A handler that never asks its [`IdempotentRequest`](super::IdempotentRequest) for anything cannot be told from what stands
+/// before it: its 400, 401, 403, 404, 405, 422 and the like free the key, as those of a router or an extractor do.
+///
 /// ```
 /// use annals::http::Verdict;
 /// use axum::response::{IntoResponse as _, Response};
@@ -21,7 +24,8 @@ use crate::process::StepError;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Verdict {
-    /// This is the answer, for every retry. Of itself: 2xx, 3xx and 4xx, but for those below.
+    /// This is the answer, for every retry. Of itself: 2xx, 3xx and 4xx, but for those below and those that say
+    /// `X-Should-Retry: true`, such as another layer's 409 for a request in flight.
     Final,
     /// Nothing has happened: the key is free, and a retry is carried out anew. Of itself: 408, 425, 429.
     Retryable,
@@ -32,8 +36,9 @@ pub enum Verdict {
     NotStored,
 }
 
-/// Statuses that middleware and extractors answer with before a handler has begun.
-const BEFORE_THE_HANDLER: [u16; 10] = [400, 401, 403, 408, 411, 413, 415, 425, 429, 431];
+/// Statuses that routers, middleware and extractors answer with before a handler has begun.
+const BEFORE_THE_HANDLER: [u16; 17] =
+    [400, 401, 403, 404, 405, 406, 408, 411, 413, 414, 415, 421, 422, 425, 426, 429, 431];
 
 impl Verdict {
     /// Tells what a status means of itself.
@@ -77,9 +82,9 @@ mod tests {
             (400, Verdict::Retryable, Verdict::Final),
             (401, Verdict::Retryable, Verdict::Final),
             (402, Verdict::Final, Verdict::Final),
-            (404, Verdict::Final, Verdict::Final),
+            (404, Verdict::Retryable, Verdict::Final),
             (409, Verdict::Final, Verdict::Final),
-            (422, Verdict::Final, Verdict::Final),
+            (422, Verdict::Retryable, Verdict::Final),
             (429, Verdict::Retryable, Verdict::Retryable),
             (500, Verdict::Unknown, Verdict::Unknown),
             (503, Verdict::Unknown, Verdict::Unknown),

@@ -33,6 +33,7 @@ on_every_place! {
     http_b12_one_handler_under_two_prefixes_has_two_requests
     http_b14_headers_that_are_not_listed_do_not_count
     http_b17_inside_decompression_the_decoded_body_counts
+    http_a02_a_layer_within_a_layer_lets_the_request_through
     http_b18_a_body_that_is_too_large_is_refused_before_anything
     http_b19_a_client_that_breaks_off_claims_nothing
     http_b20_what_is_left_out_may_change
@@ -67,6 +68,26 @@ async fn http_a02_without_an_optional_key_nothing_is_stored(kind: Kind) {
     assert_eq!(rows(&process).await, 0);
     // A key that is there is no longer optional: broken, it is refused.
     assert_eq!(app.send(Ask::post("/v1/charges").header("idempotency-key", "")).await.status, 400);
+}
+
+async fn http_a02_a_layer_within_a_layer_lets_the_request_through(kind: Kind) {
+    let place = Place::new(kind).await;
+    let process = place.process().await;
+    let layer = layer(&process).build().unwrap();
+    let outer = layer.clone();
+    let app =
+        App::within(super::app::layer(&process), |call| async move { created(&call) }, |router| router.layer(outer));
+    assert_eq!(app.send(Ask::charge("a-2")).await.text(), "charge 1");
+    assert!(app.send(Ask::charge("a-2")).await.is_replayed());
+    // Nor is a body read for a key that no body of its kind can hold.
+    let in_bodies = super::app::layer(&process).required(false).request_bytes(10);
+    let optional =
+        App::new(
+            in_bodies.key_sources([KeySource::json_member("idempotency_key")]),
+            |call| async move { created(&call) },
+        );
+    let large = Ask::post("/v1/files").header("content-type", "application/octet-stream").body(vec![0; 100]);
+    assert_eq!(optional.send(large.without("x-tenant")).await.status, 201);
 }
 
 async fn http_a03_keys_of_safe_methods_are_passed_over(kind: Kind) {

@@ -35,6 +35,7 @@ on_every_place! {
     http_d10_a_death_after_the_commit_is_a_replay
     http_d11_a_lost_reply_to_the_completion_is_found_out
     http_d12_a_database_that_is_down_at_the_completion_is_waited_for
+    http_d12_an_answer_is_stored_later_also_after_the_longest_run
     http_d13_a_panic_is_caught_and_the_key_not_stuck
     http_d14_a_client_that_hangs_up_stops_nothing
     http_d15_a_shutdown_waits_for_what_is_under_way
@@ -282,6 +283,20 @@ async fn http_d12_a_database_that_is_down_at_the_completion_is_waited_for(kind: 
         assert!(app.send(Ask::charge("d-12")).await.is_replayed());
     }
     assert_eq!((app.calls(), other.calls()), (1, 0));
+}
+
+async fn http_d12_an_answer_is_stored_later_also_after_the_longest_run(kind: Kind) {
+    let place = Place::new(kind).await;
+    let faults = Faults::new(place.process().await.responses);
+    // Its last moment: the completion begins within the longest run and fails when that is over.
+    faults.plan("complete", Fault::NotSent, 12);
+    let builder = IdempotencyLayer::builder(Arc::clone(&faults) as Arc<dyn ResponseStore>, tenant);
+    let app = App::new(short(builder).longest_run(Duration::from_millis(50)), |call| async move { created(&call) });
+    assert_eq!(app.send(Ask::charge("d-12")).await.status, 201);
+    assert!(app.layer.drain(Duration::from_secs(60)).await);
+    assert_eq!(faults.injected(), 12);
+    let again = app.send(Ask::charge("d-12")).await;
+    assert_eq!((again.text(), again.is_replayed(), app.calls()), ("charge 1", true, 1));
 }
 
 async fn http_d13_a_panic_is_caught_and_the_key_not_stuck(kind: Kind) {

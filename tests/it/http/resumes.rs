@@ -10,6 +10,7 @@ use annals::{
     IdempotencyKey,
     http::{IdempotencyLayerBuilder, IdempotentRequest, InFlight, Verdict},
     process::{Completer, Resume, StepError, StepFailure, Undo},
+    store::ResponseAction,
 };
 use axum::{Router, body::Body, response::IntoResponse as _, routing::post};
 use http::{Response, StatusCode};
@@ -23,6 +24,8 @@ on_every_place! {
     http_d02_the_next_attempt_goes_on_at_the_last_recovery_point
     http_d12_the_service_called_sees_one_key
     http_e05_a_key_with_recorded_steps_is_not_given_to_another_request
+    http_e05_a_key_with_recorded_steps_stays_its_requests_whatever_comes_before_the_handler
+    http_n04_a_request_that_is_revived_goes_on_with_its_compensation
     http_d02_an_abandoned_request_is_finished_without_its_client
 }
 
@@ -153,6 +156,46 @@ async fn http_e05_a_key_with_recorded_steps_is_not_given_to_another_request(kind
     assert_eq!(app.send(Ask::charge("e-5").json("{}")).await.status, 422);
     let second = app.send(Ask::charge("e-5")).await;
     assert_eq!((second.status, bank.effects("reserve"), bank.effects("charge")), (201, (1, 1), (1, 2)));
+}
+
+async fn http_e05_a_key_with_recorded_steps_stays_its_requests_whatever_comes_before_the_handler(kind: Kind) {
+    let place = Place::new(kind).await;
+    let (process, bank) = (place.process().await, Bank::default());
+    bank.0.lock().unwrap().mishaps = vec!["busy", ""];
+    let at = bank.clone();
+    let app = App::new(layer(&process).steps(process.store.steps()), move |call: Call| {
+        let bank = at.clone();
+        async move {
+            // A limiter, before the second attempt has come to a step.
+            match call.number {
+                2 => StatusCode::TOO_MANY_REQUESTS.into_response(),
+                _ => order(bank, call.request.unwrap()).await,
+            }
+        }
+    });
+    assert_eq!(app.send(Ask::charge("e-5")).await.status, 502);
+    assert_eq!(app.send(Ask::charge("e-5")).await.status, 429);
+    assert_eq!(app.send(Ask::charge("e-5").json("{}")).await.status, 422, "something is reserved under it");
+    assert_eq!(app.send(Ask::charge("e-5")).await.status, 201);
+    assert_eq!((bank.effects("reserve"), bank.effects("charge")), ((1, 1), (1, 2)));
+}
+
+async fn http_n04_a_request_that_is_revived_goes_on_with_its_compensation(kind: Kind) {
+    let place = Place::new(kind).await;
+    let (process, bank) = (place.process().await, Bank::default());
+    // Declined; and what is to be undone cannot be, for as long as there are attempts.
+    bank.0.lock().unwrap().mishaps = vec!["unknown", "unknown", "no", ""];
+    let app = ordering(&process, &bank, |layer| short(layer).attempts(2));
+    for _ in 0..2 {
+        assert_eq!(app.send(Ask::charge("n-4")).await.status, 502);
+    }
+    let dead = app.send(Ask::charge("n-4")).await;
+    assert_eq!((dead.status, bank.effects("charge")), (500, (1, 1)));
+    let key = annals::ScopedKey::new(annals::Scope::new("tenant").unwrap(), IdempotencyKey::new("n-4").unwrap());
+    assert!(process.responses.operate_response(&key, ResponseAction::Revive, "day shift").await.unwrap());
+    // The first attempt that counts is not the first: nothing is reserved or charged anew, only undone.
+    assert_eq!(app.send(Ask::charge("n-4")).await.status, 402);
+    assert_eq!((bank.effects("reserve"), bank.effects("charge"), bank.effects("cancel")), ((1, 1), (1, 1), (1, 3)));
 }
 
 async fn http_d02_an_abandoned_request_is_finished_without_its_client(kind: Kind) {

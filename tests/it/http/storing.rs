@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use annals::{
-    ScopedKey,
-    http::{FailurePolicy, Reference, RenderAgain, Verdict},
+    ResponseStore, ScopedKey,
+    http::{FailurePolicy, IdempotencyLayer, Reference, RenderAgain, Verdict},
 };
 use async_trait::async_trait;
 use axum::{body::Body, response::IntoResponse as _};
@@ -13,7 +13,8 @@ use futures_util::stream;
 use http::{Response, StatusCode};
 
 use super::{
-    app::{App, Ask, Call, created, layer},
+    app::{App, Ask, Call, created, layer, tenant},
+    faults::{Fault, Faults},
     place::{Kind, Place, on_every_place},
 };
 
@@ -22,7 +23,9 @@ on_every_place! {
     http_e02_what_is_answered_before_the_handler_is_not_stored
     http_e03_the_domains_no_is_stored
     http_e04_the_domains_409_is_another_than_ours
+    http_e04_another_services_in_flight_is_not_the_last_answer
     http_e05_what_has_not_happened_frees_the_key
+    http_e05_a_claim_that_cannot_be_let_go_of_is_let_go_of_later
     http_e06_what_may_have_happened_keeps_its_lease
     http_e07_a_stored_failure_is_replayed
     http_e08_a_failure_is_carried_out_again
@@ -65,7 +68,7 @@ async fn http_e02_what_is_answered_before_the_handler_is_not_stored(kind: Kind) 
     let place = Place::new(kind).await;
     let elsewhere = Place::new(kind).await;
     let (before, after) = (of_status(&place, false).await, of_status(&elsewhere, true).await);
-    for status in [400, 401, 403, 408, 411, 413, 415, 425, 429, 431] {
+    for status in [400, 401, 403, 404, 405, 408, 411, 413, 415, 422, 425, 429, 431] {
         assert!(!is_replayed(&before, status).await, "{status} of what stands before the handler");
         let is_retryable = matches!(status, 408 | 425 | 429);
         assert_eq!(is_replayed(&after, status).await, !is_retryable, "{status} of the handler's own");
@@ -75,9 +78,11 @@ async fn http_e02_what_is_answered_before_the_handler_is_not_stored(kind: Kind) 
 async fn http_e03_the_domains_no_is_stored(kind: Kind) {
     let place = Place::new(kind).await;
     let elsewhere = Place::new(kind).await;
-    for app in [of_status(&place, false).await, of_status(&elsewhere, true).await] {
+    for (app, app_has_begun) in [(of_status(&place, false).await, false), (of_status(&elsewhere, true).await, true)] {
         for status in [402, 404, 409, 410, 422] {
-            assert!(is_replayed(&app, status).await, "{status}");
+            // A handler that asks its request for nothing cannot be told from a router, which says 404, or an extractor.
+            let is_anybodys = matches!(status, 404 | 422) && !app_has_begun;
+            assert_eq!(is_replayed(&app, status).await, !is_anybodys, "{status}");
             // Whoever wants to try again makes a new key.
             let anew = app.send(Ask::charge(&format!("anew-{status}")).body(status.to_string())).await;
             assert!(!anew.is_replayed());
@@ -114,6 +119,38 @@ async fn http_e05_what_has_not_happened_frees_the_key(kind: Kind) {
     // Another request may have the key as well: nothing has happened under it.
     let other = app.send(Ask::charge("e-5").json("{\"amount\":7}")).await;
     assert_eq!((other.status, other.text(), other.is_replayed()), (201, "charge 2", false));
+}
+
+async fn http_e04_another_services_in_flight_is_not_the_last_answer(kind: Kind) {
+    let place = Place::new(kind).await;
+    let app = App::new(layer(&place.process().await), |call| async move {
+        call.request.as_ref().unwrap().begin();
+        match call.number {
+            1 => (StatusCode::CONFLICT, [("x-should-retry", "true"), ("retry-after", "1")]).into_response(),
+            _ => created(&call).into_response(),
+        }
+    });
+    assert_eq!(app.send(Ask::charge("e-4")).await.status, 409);
+    // Over there something is under way: the same request may ask again at once, and no other.
+    assert_eq!(app.send(Ask::charge("e-4").json("{}")).await.status, 422);
+    assert_eq!(app.send(Ask::charge("e-4")).await.text(), "charge 2");
+}
+
+async fn http_e05_a_claim_that_cannot_be_let_go_of_is_let_go_of_later(kind: Kind) {
+    let place = Place::new(kind).await;
+    let faults = Faults::new(place.process().await.responses);
+    faults.plan("let go", Fault::NotSent, 2);
+    let builder = IdempotencyLayer::builder(Arc::clone(&faults) as Arc<dyn ResponseStore>, tenant);
+    let app = App::new(builder, |call| async move {
+        match call.number {
+            1 => StatusCode::TOO_MANY_REQUESTS.into_response(),
+            _ => created(&call).into_response(),
+        }
+    });
+    assert_eq!(app.send(Ask::charge("e-5")).await.status, 429);
+    assert!(app.layer.drain(Duration::from_secs(30)).await);
+    assert_eq!((faults.injected(), faults.asked("let go")), (2, 3));
+    assert_eq!(app.send(Ask::charge("e-5")).await.status, 201);
 }
 
 async fn http_e06_what_may_have_happened_keeps_its_lease(kind: Kind) {

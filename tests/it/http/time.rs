@@ -114,6 +114,8 @@ async fn http_h11_times_that_make_no_sense_are_refused_at_the_start(kind: Kind) 
         builder().keys_per_scope(0),
         builder().request_bytes(0),
         builder().methods([]),
+        process.store.in_transactions(builder()).keep_requests(),
+        process.store.in_transactions(builder()).steps(process.store.steps()),
     ] {
         let error = senseless.build().unwrap_err();
         assert!(matches!(error, annals::Error::Invalid { .. }), "{error}");

@@ -113,7 +113,14 @@ impl ResponseStore for Memory {
         let row = Row { fingerprint: claim.fingerprint, fence, attempt: 1, answer: None };
         rows.insert(claim.key.clone(), row);
         let (key, length) = (claim.key.clone(), claim.lease);
-        Ok(ClaimedResponse::Mine(ResponseLease { key, fence, run_id: Uuid::nil(), attempt: 1, length }))
+        Ok(ClaimedResponse::Mine(ResponseLease {
+            key,
+            fence,
+            run_id: Uuid::nil(),
+            attempt: 1,
+            is_new_run: true,
+            length,
+        }))
     }
 
     async fn find_response(&self, key: &ScopedKey) -> Result<Option<ClaimedResponse>, Error> {
