@@ -250,6 +250,7 @@ tests_of! {
     http_n04_rows_are_listed_page_by_page
     http_d02_steps_go_forward_and_are_found_again
     http_d03_a_late_owner_writes_no_step
+    http_d03_a_step_that_is_written_again_belongs_to_the_higher_fence
     http_h04_a_row_that_is_used_anew_is_not_swept
     http_h05_a_live_lease_is_never_swept
     http_h06_what_expired_first_goes_first

@@ -59,3 +59,25 @@ pub async fn http_d03_a_late_owner_writes_no_step(factory: &dyn Factory) {
     let other = StepRun { run_id: Uuid::from_u128(8), ..run(1) };
     assert_eq!(store.open_steps(&other).await.unwrap(), Some(Vec::new()), "another run has fences of its own");
 }
+
+/// Whoever writes what a late owner has written already has the step from then on: also where nothing changes but the fence.
+pub async fn http_d03_a_step_that_is_written_again_belongs_to_the_higher_fence(factory: &dyn Factory) {
+    let Some((_fixture, AnswerStores { steps: store, .. }, _)) = answering(factory, "D3").await else { return };
+    for (number, state) in (0_u128..).zip([StepState::Begun, StepState::Done, StepState::Refused]) {
+        let of = |fence| StepRun { run_id: Uuid::from_u128(100 + number), ..run(fence) };
+        // Opened while there was nothing that could shut the late one out.
+        assert_eq!(store.open_steps(&of(6)).await.unwrap(), Some(Vec::new()));
+        let stands = step("charge", state, Some("1"));
+        assert_eq!(store.write_step(&of(5), &stands).await.unwrap().as_ref(), Some(&stands));
+        let again = step("charge", state, Some("2"));
+        assert_eq!(store.write_step(&of(6), &again).await.unwrap().as_ref(), Some(&stands), "what came first stands");
+        for late in [state, StepState::Done, StepState::Undoing] {
+            assert_eq!(
+                store.write_step(&of(5), &step("charge", late, None)).await.unwrap(),
+                None,
+                "{state:?} {late:?}"
+            );
+        }
+        assert_eq!(store.open_steps(&of(6)).await.unwrap().unwrap(), [stands]);
+    }
+}
