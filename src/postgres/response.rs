@@ -113,7 +113,8 @@ pub(super) async fn claim(
             .bind(claim.scope_keys.map(medium))
             .bind(request.as_deref())
             .bind(claim.request.as_ref().map(body_of))
-            .bind(now);
+            .bind(now)
+            .bind(claim.key.scope.principal());
         let row = within_reach(take.fetch_optional(&mut *connection)).await?;
         if let Some(answered) = row.map(|row| claimed(&row, claim, run_id)).transpose()?.flatten() {
             return Ok(answered);

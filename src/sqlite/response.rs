@@ -66,7 +66,8 @@ pub(super) async fn claim(
         .bind(request)
         .bind(claim.request.as_ref().map(|request| &*request.body))
         .bind(now.timestamp_micros())
-        .bind(fence);
+        .bind(fence)
+        .bind(claim.key.scope.principal());
     if let Some(row) = take.fetch_optional(&mut *connection).await.map_err(classify)? {
         return Ok(ClaimedResponse::Mine(ResponseLease {
             key: claim.key.clone(),

@@ -26,9 +26,10 @@ pub struct ResponseClaim {
     ///
     /// A request that kills each process that begins it is not begun for ever.
     pub attempts: u32,
-    /// How many keys a scope may have at once; `None`: any number.
+    /// How many keys a scope's principal may have at once; `None`: any number.
     ///
-    /// Those that have expired do not count. Claims that come at the same moment may get a few beyond it.
+    /// Those at all its endpoints count together: paths that are made up give it no more. Those that have expired do not
+    /// count. Claims that come at the same moment may get a few beyond it.
     pub scope_keys: Option<u32>,
     /// The request, where somebody else is to finish it if it is abandoned.
     pub request: Option<StoredRequest>,

@@ -1,8 +1,10 @@
 -- Takes the right to carry a request out, or tells what stands there. $1 scope, $2 key, $3 fingerprint, $4 recipe,
--- $5 run id of a new execution, $6 lease (µs), $7 kept for (µs) after it, $8 attempts at the most, $9 keys of a scope at the
--- most, $10 request, $11 its body, $12 now, if it is not the server's.
+-- $5 run id of a new execution, $6 lease (µs), $7 kept for (µs) after it, $8 attempts at the most, $9 keys of a principal at
+-- the most, $10 request, $11 its body, $12 now, if it is not the server's, $13 principal.
 -- One row: 'mine', 'found', 'full', or 'moved' where somebody was faster; none where that was committed meanwhile.
--- What is found and cannot be taken is not locked: a replay writes nothing. IS TRUE keeps the count off the index by time.
+-- What is found and cannot be taken is not locked: a replay writes nothing. A principal and its endpoints lie before whatever
+-- goes on with a space or more: a control character stands between them, and no principal has one. IS TRUE keeps the count off
+-- the index by time.
 -- Differs because SQLite has one writer: there a fence is drawn and the row looked at by statements of their own.
 WITH clock AS MATERIALIZED (
     SELECT coalesce($12::timestamptz, clock_timestamp()) AS now
@@ -19,7 +21,7 @@ WITH clock AS MATERIALIZED (
         WHEN $9::integer IS NULL THEN true
         WHEN EXISTS (SELECT FROM found) THEN true
         ELSE NOT EXISTS (SELECT FROM annals_responses
-                         WHERE scope = $1 AND (expires_at > (SELECT now FROM clock)) IS TRUE
+                         WHERE scope >= $13::text AND scope < $13::text || ' ' AND (expires_at > (SELECT now FROM clock)) IS TRUE
                          LIMIT 1 OFFSET $9::integer - 1)
     END AS is_there
 ), claimed AS (

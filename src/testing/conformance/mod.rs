@@ -242,6 +242,7 @@ tests_of! {
     http_e05_what_is_let_go_of_is_free_at_once
     http_g01_scopes_never_meet
     http_g07_a_scope_has_so_many_keys_at_once
+    http_g07_the_endpoints_of_a_principal_share_its_keys
     http_h01_an_answer_lives_to_its_last_microsecond
     http_h03_an_expired_row_is_used_anew
     http_h09_a_clock_that_is_set_back_takes_no_lease_away

@@ -9,8 +9,8 @@ use super::{
     fixture::{AnswerStores, Factory},
 };
 use crate::store::{
-    ClaimedResponse, Clock as _, Error, Fingerprint, LetGo, ResponseAction, ResponseQuery, ResponseState, StoredBody,
-    StoredRequest, StoredResponse,
+    ClaimedResponse, Clock as _, Error, Fingerprint, LetGo, ResponseAction, ResponseQuery, ResponseState, Scope,
+    StoredBody, StoredRequest, StoredResponse,
 };
 
 /// Of a hundred who ask at once, through two handles where there are two, one carries the request out.
@@ -225,6 +225,33 @@ pub async fn http_g07_a_scope_has_so_many_keys_at_once(factory: &dyn Factory) {
     // What has expired counts no more, swept or not.
     clock.advance(KEPT - LEASE);
     mine(store.claim_response(&of("acct", "three")).await);
+}
+
+/// The endpoints of a principal share its keys: paths that are made up give it no more, and its neighbours lose none.
+pub async fn http_g07_the_endpoints_of_a_principal_share_its_keys(factory: &dyn Factory) {
+    let Some((_fixture, AnswerStores { responses: store, .. }, _)) = answering(factory, "G7").await else { return };
+    let of = |scope: &Scope| {
+        let mut claim = claim_of(&scoped("acct", "one"));
+        claim.key.scope = scope.clone();
+        claim.scope_keys = Some(3);
+        claim
+    };
+    let named = |principal: &str| Scope::new(principal).unwrap();
+    for neighbour in ["acc", "acct ", "acct!", "acct_1", "acct\u{e9}", "ACCT", "accs", "accu"].map(named) {
+        for scope in [neighbour.at_endpoint("POST", "/a"), neighbour.at_endpoint("POST", "/b"), neighbour] {
+            mine(store.claim_response(&of(&scope)).await);
+        }
+    }
+    let principal = named("acct");
+    let endpoints = ["/a", "/b", "/c"].map(|path| principal.at_endpoint("POST", path));
+    for endpoint in &endpoints {
+        mine(store.claim_response(&of(endpoint)).await);
+    }
+    for beyond in [&principal.at_endpoint("POST", "/d"), &principal.at_endpoint("PATCH", "/a"), &principal] {
+        let full = store.claim_response(&of(beyond)).await;
+        assert!(matches!(full, Ok(ClaimedResponse::TooManyKeys)), "{full:?}");
+    }
+    running(store.claim_response(&of(&endpoints[0])).await);
 }
 
 /// An answer is there until its last microsecond, and not at its end.
