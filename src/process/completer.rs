@@ -47,7 +47,9 @@ pub enum Resumed {
     Finished,
     /// Somebody else has it, or had: a client that came back, or another completer.
     Elsewhere,
-    /// It was begun again, and its outcome is still not known. It is taken up again when its lease has lapsed.
+    /// It was begun again, and its outcome is still not known.
+    ///
+    /// It is taken up again when its lease has lapsed, later each time.
     Unfinished,
     /// It was begun too often, and was given up.
     GivenUp,
@@ -74,7 +76,7 @@ pub struct Finished {
     pub failed: u64,
     /// Found and not tried.
     ///
-    /// They have failed not long ago, or the completer was told to stop.
+    /// They have failed or stayed unfinished not long ago, or the completer was told to stop.
     pub left: u64,
 }
 
@@ -82,8 +84,9 @@ pub struct Finished {
 ///
 /// It needs requests that were stored with their claim. Any number of completers may run, in any number of processes.
 ///
-/// A request that cannot be taken up is tried again after a pause that grows from 10 seconds to 10 minutes, so it neither keeps
-/// a completer busy nor stands in the way of others; how often it is begun at all is bounded by its claim.
+/// A request that cannot be taken up, or stays unfinished, is tried again after a pause that grows from 10 seconds to 10
+/// minutes, so it neither keeps a completer busy nor stands in the way of others. How often it is begun is bounded by its
+/// claim, where beginning it uses up one of its attempts; where it does not, the pauses alone are the bound.
 pub struct Completer {
     store: Arc<dyn ResponseStore>,
     resume: Arc<dyn Resume>,
@@ -101,16 +104,16 @@ impl fmt::Debug for Completer {
     }
 }
 
-/// A request that has failed, and from when on it is tried again.
+/// A request that has failed or stayed unfinished, and from when on it is tried again.
 struct SetAside {
     from: Instant,
     pauses: ExponentialBackoff,
 }
 
-/// The pauses of a request that fails.
+/// The pauses of a request that is set aside.
 const SET_ASIDE: Pauses = Pauses::new(Duration::from_secs(10), Duration::from_secs(600));
 
-/// How many failing requests are remembered; also the most that the store lists at once.
+/// How many requests that are set aside are remembered; also the most that the store lists at once.
 const MOST_SET_ASIDE: usize = 1_000;
 
 /// The pauses while the store fails.
@@ -286,24 +289,26 @@ impl Completer {
     fn note(&self, key: &ScopedKey, ended: &Result<Resumed, Failed>) -> bool {
         let mut set_aside = self.set_aside();
         match ended {
-            Ok(resumed) => {
-                telemetry::abandoned(resumed.as_str(), None);
-                set_aside.remove(key);
-                true
-            }
-            Err(failed) => {
-                telemetry::abandoned("failed", Some(failed));
-                let full = set_aside.len() >= MOST_SET_ASIDE && !set_aside.contains_key(key);
-                if !full {
-                    let request = set_aside
-                        .entry(key.clone())
-                        .or_insert_with(|| SetAside { from: Instant::now(), pauses: SET_ASIDE.begin() });
-                    request.from = Instant::now() + request.pauses.next().unwrap_or(SET_ASIDE.longest);
-                }
-                false
-            }
+            Ok(resumed) => telemetry::abandoned(resumed.as_str(), None),
+            Err(failed) => telemetry::abandoned("failed", Some(failed)),
         }
+        match ended {
+            Ok(Resumed::Finished | Resumed::Elsewhere | Resumed::GivenUp) => drop(set_aside.remove(key)),
+            // It may have used up none of its attempts: nothing else keeps it from being begun in every pass.
+            Ok(Resumed::Unfinished) | Err(_) => put_off(&mut set_aside, key),
+        }
+        ended.is_ok()
     }
+}
+
+/// Sets a request aside, for longer each time.
+fn put_off(set_aside: &mut HashMap<ScopedKey, SetAside>, key: &ScopedKey) {
+    if set_aside.len() >= MOST_SET_ASIDE && !set_aside.contains_key(key) {
+        return;
+    }
+    let request =
+        set_aside.entry(key.clone()).or_insert_with(|| SetAside { from: Instant::now(), pauses: SET_ASIDE.begin() });
+    request.from = Instant::now() + request.pauses.next().unwrap_or(SET_ASIDE.longest);
 }
 
 /// Why a request could not be taken up.

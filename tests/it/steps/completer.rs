@@ -135,6 +135,9 @@ impl Resume for Handler {
         if key.starts_with("fails") {
             return Err(Error::invalid("no handler for it"));
         }
+        if key.starts_with("unfinished") {
+            return Ok(Resumed::Unfinished);
+        }
         if key.starts_with("hangs") {
             std::future::pending::<()>().await;
         }
@@ -174,6 +177,21 @@ async fn a_request_that_keeps_failing_is_not_tried_at_once_and_hides_no_other() 
     for key in ["fails", "panics", "hangs", "a", "b"] {
         assert_eq!(handler.times(key), 1, "{key}");
     }
+}
+
+#[tokio::test]
+async fn a_request_that_stays_unfinished_waits_as_one_that_fails_does() {
+    let (store, handler) = Handler::of(&["unfinished", "a"], 1, 1);
+    let completer = completer(&store, &handler).limit(1);
+    let finished = completer.finish().await.unwrap();
+    assert_eq!((finished.resumed, finished.failed, finished.left), (1, 0, 0));
+    let finished = completer.finish().await.unwrap();
+    assert_eq!((finished.resumed, finished.failed, finished.left), (1, 0, 1), "it hides no other");
+    for _ in 0..3 {
+        let finished = completer.finish().await.unwrap();
+        assert_eq!((finished.resumed, finished.failed, finished.left), (0, 0, 1));
+    }
+    assert_eq!((handler.times("unfinished"), handler.times("a")), (1, 1));
 }
 
 #[tokio::test]
