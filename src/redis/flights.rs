@@ -8,26 +8,33 @@ use std::{
 
 use tokio::sync::watch;
 
+use super::telemetry::Outcome;
 use crate::store::FinishedResponse;
 
-/// What a look has found: a finished answer, and when.
-pub(super) type Found = Option<(Arc<FinishedResponse>, Instant)>;
+/// What a look has found.
+#[derive(Debug, Clone)]
+pub(super) struct Found {
+    answer: Arc<FinishedResponse>,
+    /// What became of the look into Redis: not a hit where the database had to be asked.
+    outcome: Outcome,
+    at: Instant,
+}
 
 /// The keys that are being looked at; one entry for each, for as long as somebody looks.
 #[derive(Debug, Default)]
-pub(super) struct Flights(Mutex<HashMap<Arc<str>, watch::Receiver<Found>>>);
+pub(super) struct Flights(Mutex<HashMap<Arc<str>, watch::Receiver<Option<Found>>>>);
 
 /// Looks, for itself and for all who wait. Dropped, it has found nothing.
 #[derive(Debug)]
 pub(super) struct Leader<'f> {
     flights: &'f Flights,
     name: Arc<str>,
-    sender: watch::Sender<Found>,
+    sender: watch::Sender<Option<Found>>,
 }
 
 /// Takes part in the look of another.
 #[derive(Debug)]
-pub(super) struct Follower(watch::Receiver<Found>);
+pub(super) struct Follower(watch::Receiver<Option<Found>>);
 
 impl Flights {
     /// Takes the lead, or follows whoever has it.
@@ -44,8 +51,8 @@ impl Flights {
 
 impl Leader<'_> {
     /// Tells all who wait what was found.
-    pub(super) fn found(self, answer: &Arc<FinishedResponse>) {
-        self.sender.send_replace(Some((Arc::clone(answer), Instant::now())));
+    pub(super) fn found(self, answer: &Arc<FinishedResponse>, outcome: Outcome) {
+        self.sender.send_replace(Some(Found { answer: Arc::clone(answer), outcome, at: Instant::now() }));
     }
 }
 
@@ -57,15 +64,11 @@ impl Drop for Leader<'_> {
 
 impl Follower {
     /// Waits for what the other finds. `None`: nothing that can be shared, or no longer.
-    pub(super) async fn wait(mut self) -> Option<Arc<FinishedResponse>> {
+    pub(super) async fn wait(mut self) -> Option<(Arc<FinishedResponse>, Outcome)> {
         let _ = self.0.wait_for(Option::is_some).await;
         let found = self.0.borrow().clone();
-        let (answer, at) = found?;
-        let passed = at.elapsed();
+        let Found { answer, outcome, at } = found?;
         // The same rule as in SQL: at the very end it is over.
-        if passed >= answer.left {
-            return None;
-        }
-        Some(answer)
+        (at.elapsed() < answer.left).then_some((answer, outcome))
     }
 }

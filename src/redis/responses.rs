@@ -109,8 +109,8 @@ impl RedisResponses {
         format!("{}:{}", self.shared.options.prefix, key.derived_key("response in redis").as_str()).into()
     }
 
-    /// Looks into Redis, within the budget.
-    async fn look(&self, name: &Arc<str>) -> Option<Arc<FinishedResponse>> {
+    /// Looks into Redis, within the budget, and counts what has become of that.
+    async fn look(&self, name: &Arc<str>) -> (Option<Arc<FinishedResponse>>, Outcome) {
         let found = self.ask(name).await;
         let outcome = match &found {
             Ok(Some(_)) => Outcome::Hit,
@@ -118,7 +118,7 @@ impl RedisResponses {
             Err(()) => Outcome::Fallback,
         };
         telemetry::count(outcome, 1);
-        found.ok().flatten()
+        (found.ok().flatten(), outcome)
     }
 
     async fn ask(&self, name: &Arc<str>) -> Result<Option<Arc<FinishedResponse>>, ()> {
@@ -186,20 +186,21 @@ impl ResponseStore for RedisResponses {
         let leader = match self.shared.flights.join(&name) {
             Ok(leader) => leader,
             Err(follower) => {
-                if let Some(answer) = follower.wait().await {
-                    telemetry::count(Outcome::Hit, 1);
+                if let Some((answer, outcome)) = follower.wait().await {
+                    telemetry::count(outcome, 1);
                     return Ok(ClaimedResponse::Finished(answer));
                 }
                 return self.claim_inner(&name, claim).await;
             }
         };
-        if let Some(answer) = self.look(&name).await {
-            leader.found(&answer);
+        let (answer, outcome) = self.look(&name).await;
+        if let Some(answer) = answer {
+            leader.found(&answer, outcome);
             return Ok(ClaimedResponse::Finished(answer));
         }
         let claimed = self.claim_inner(&name, claim).await?;
         if let ClaimedResponse::Finished(answer) = &claimed {
-            leader.found(answer);
+            leader.found(answer, outcome);
         }
         Ok(claimed)
     }
@@ -209,20 +210,21 @@ impl ResponseStore for RedisResponses {
         let leader = match self.shared.flights.join(&name) {
             Ok(leader) => leader,
             Err(follower) => {
-                if let Some(answer) = follower.wait().await {
-                    telemetry::count(Outcome::Hit, 1);
+                if let Some((answer, outcome)) = follower.wait().await {
+                    telemetry::count(outcome, 1);
                     return Ok(Some(ClaimedResponse::Finished(answer)));
                 }
                 return self.find_inner(&name, key).await;
             }
         };
-        if let Some(answer) = self.look(&name).await {
-            leader.found(&answer);
+        let (answer, outcome) = self.look(&name).await;
+        if let Some(answer) = answer {
+            leader.found(&answer, outcome);
             return Ok(Some(ClaimedResponse::Finished(answer)));
         }
         let found = self.find_inner(&name, key).await?;
         if let Some(ClaimedResponse::Finished(answer)) = &found {
-            leader.found(answer);
+            leader.found(answer, outcome);
         }
         Ok(found)
     }
@@ -258,8 +260,8 @@ impl ResponseStore for RedisResponses {
 
     async fn let_go_of_response(&self, lease: &ResponseLease, how: LetGo) -> Result<bool, Error> {
         let let_go = self.inner.let_go_of_response(lease, how).await;
+        // Nothing is removed: whoever has the lease is at work, so there is no answer that Redis could hold.
         self.shared.notes.forget(lease.fence);
-        self.writer.remove(&self.name(&lease.key));
         let_go
     }
 
@@ -270,9 +272,8 @@ impl ResponseStore for RedisResponses {
         response: &StoredResponse,
         keep_for: Duration,
     ) -> Result<bool, Error> {
-        let buried = self.inner.bury_response(key, fence, response, keep_for).await;
-        self.writer.remove(&self.name(key));
-        buried
+        // Nothing is removed: what is given up was running, so there is no answer that Redis could hold.
+        self.inner.bury_response(key, fence, response, keep_for).await
     }
 
     async fn abandoned_requests(&self, lapsed_for: Duration, limit: u32) -> Result<Vec<AbandonedRequest>, Error> {

@@ -4,7 +4,7 @@
     expect(unused_variables, reason = "without both features some of what is told has no listener")
 )]
 
-/// What became of a look, or of an answer that was to be stored.
+/// What became of a look, also for those who shared it, or of an answer that was to be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// Answered without the database.

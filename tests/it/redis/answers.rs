@@ -1,11 +1,12 @@
 //! What Redis answers, and what it never does.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use annals::{
     Error, Fingerprint, IdempotencyKey, RedisOptions, ResponseStore as _, Scope, ScopedKey,
     store::{ClaimedResponse, LetGo, ResponseAction},
 };
+use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 
 use super::{HOUR, Memory, answer, behind_redis, claim, connection, finish, key, keys, prefix, replay, take, until};
 use crate::redis_server;
@@ -190,4 +191,49 @@ async fn what_was_given_up_or_let_go_of_is_not_in_redis() {
     })
     .await;
     assert_eq!(keys(&url, &prefix).await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_cannot_be_in_redis_is_not_removed_from_it() {
+    let (memory, store, prefix) = behind_redis().await;
+    let (url, key, dead) = (redis_server::url(), key("again"), key("dead"));
+    let lease = take(&store, &dead).await;
+    assert!(store.bury_response(&dead, lease.fence, &answer("gave up"), HOUR).await.unwrap());
+    let lease = take(&store, &key).await;
+    assert!(store.let_go_of_response(&lease, LetGo::Free).await.unwrap());
+    store.drain().await;
+    assert_eq!(keys(&url, &prefix).await, [""; 0], "they were running: nothing of them was ever stored");
+    // And nothing stands in the way of the answer that comes next.
+    finish(&store, &key, "charged").await;
+    memory.calls();
+    assert_eq!(replay(&store, &key).await.response, answer("charged"));
+    assert_eq!(memory.calls(), 0);
+}
+
+#[tokio::test]
+async fn http_n01_who_shares_a_look_is_counted_as_what_it_found() {
+    let (_, store, prefix) = behind_redis().await;
+    let url = redis_server::url();
+    let key = key("hot");
+    finish(&store, &key, "hot").await;
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let _listening = metrics::set_default_local_recorder(&recorder);
+    let storm = async || {
+        futures_util::future::join_all((0..50).map(|_| replay(&store, &key))).await;
+        store.drain().await;
+        store.find_response(&key).await.unwrap().unwrap();
+        let counted = snapshotter.snapshot().into_vec().into_iter().map(|(key, _, _, value)| {
+            let DebugValue::Counter(count) = value else { panic!("{key:?} is no counter") };
+            let outcome = key.key().labels().map(|label| label.value().to_owned()).collect::<String>();
+            (outcome, count)
+        });
+        counted.filter(|(_, count)| *count > 0).collect::<BTreeMap<_, _>>()
+    };
+    assert_eq!(storm().await, [("hit".to_owned(), 51)].into());
+    // From the database, whoever it was that asked there.
+    let names = keys(&url, &prefix).await;
+    redis::cmd("DEL").arg(&names).exec_async(&mut connection(&url).await).await.unwrap();
+    let counted = storm().await;
+    assert_eq!((counted["miss"], counted["hit"], counted.get("fallback")), (50, 1, None), "{counted:?}");
 }
