@@ -89,6 +89,9 @@ pub enum GaveUp {
     /// The budget of retries was spent.
     Budget,
     /// It would have come to the same again.
+    ///
+    /// Such as a refusal, by a gateway or for want of a valid token, that says nothing of the attempt before: mend what it
+    /// complains of, and send the call again under its key.
     Hopeless,
     /// Somebody else has taken it over.
     TakenOver,

@@ -38,6 +38,10 @@
 //! `Idempotent-Replayed: true`, which means that it will not say otherwise. A 409 that asks to come again is asked until
 //! the deadline. Any other answer counts, also one that says no.
 //!
+//! **What counts after an attempt that may have happened.** Then a gateway, or a token that has expired, may refuse the next
+//! one and say nothing of that one. So only these end the call: 2xx and 3xx, 400, 402, 409, 410 and 422, and whatever is
+//! replayed. Any other no, such as 401, 403 or 404, is [`OutcomeUnknown`](ClientError::OutcomeUnknown), and the key stays.
+//!
 //! **How often.** Full jitter, `Retry-After` as seconds or as a date, a number of attempts, a deadline, and a
 //! [budget](RetryBudget) over all calls.
 //!

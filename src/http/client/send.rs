@@ -87,10 +87,7 @@ impl<'c> Sending<'c> {
         self.counted += 1;
         let tried = attempt(self.client.http(), self.call, (within, settings.answer_bytes)).await;
         let failure = match tried {
-            Ok(reply) => {
-                self.may_have_happened = true;
-                return self.judge(Answer::new(reply, self.attempts)).map_err(Ok);
-            }
+            Ok(reply) => return self.judge(Answer::new(reply, self.attempts)),
             Err(failure) => failure,
         };
         self.may_have_happened |= failure.may_have_arrived();
@@ -112,8 +109,15 @@ impl<'c> Sending<'c> {
         Err(Err(Ended { is_untrusted, is_unbuildable, ..self.end(GaveUp::Hopeless, last) }))
     }
 
-    fn judge(&mut self, answer: Answer) -> Result<Answer, Unsettled> {
-        let verdict = Verdict::of(answer.status, &answer.headers);
+    fn judge(&mut self, answer: Answer) -> Result<Answer, Result<Unsettled, Ended>> {
+        // Without a key it is a read, which can be made again.
+        let is_in_doubt = self.may_have_happened && self.lease.is_some();
+        let of = if is_in_doubt { Verdict::in_doubt } else { Verdict::of };
+        let verdict = of(answer.status, &answer.headers);
+        self.may_have_happened = true;
+        if verdict == Verdict::Silent {
+            return Err(Err(self.end(GaveUp::Hopeless, Last::Answer(Box::new(answer)))));
+        }
         if verdict == Verdict::Final {
             self.client.settings().budget.pay_back(self.cost.max(ANSWERED));
             return Ok(answer);
@@ -122,7 +126,7 @@ impl<'c> Sending<'c> {
             self.counted -= 1;
         }
         let asked = self.asked(&answer.headers);
-        Err(Unsettled { last: Last::Answer(Box::new(answer)), verdict, asked })
+        Err(Ok(Unsettled { last: Last::Answer(Box::new(answer)), verdict, asked }))
     }
 
     fn asked(&self, headers: &HeaderMap) -> Option<Duration> {

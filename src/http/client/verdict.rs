@@ -11,12 +11,25 @@ pub(super) enum Verdict {
     InFlight,
     /// Another attempt may have another answer.
     Retry,
+    /// It says nothing of an attempt before this one, and would not another time either.
+    Silent,
 }
 
 /// The names under which servers say whether to come again.
 const SHOULD_RETRY: [&str; 2] = ["stripe-should-retry", "x-should-retry"];
 
 impl Verdict {
+    /// Judges an answer that comes when an attempt before it may have happened.
+    ///
+    /// Then a gateway, or a check that comes before the key is looked at, can refuse this attempt and says nothing of that
+    /// one. Taken for the outcome, such an answer would have the key forgotten and the request made twice.
+    pub(super) fn in_doubt(status: StatusCode, headers: &HeaderMap) -> Self {
+        match Self::of(status, headers) {
+            Self::Final if !speaks_for_the_key(status, headers) => Self::Silent,
+            verdict => verdict,
+        }
+    }
+
     /// What the server says of itself comes before what its status says.
     pub(super) fn of(status: StatusCode, headers: &HeaderMap) -> Self {
         let is_error = status.is_client_error() || status.is_server_error();
@@ -44,6 +57,13 @@ impl Verdict {
     }
 }
 
+/// Whether an end is the end of all attempts under the key.
+fn speaks_for_the_key(status: StatusCode, headers: &HeaderMap) -> bool {
+    // The first two of those that say no are also how the reuse of a key is refused.
+    let is_of_the_key = matches!(status.as_u16(), 400 | 422 | 402 | 409 | 410);
+    is_of_the_key || !(status.is_client_error() || status.is_server_error()) || is_replayed(headers)
+}
+
 fn should_retry(headers: &HeaderMap) -> Option<bool> {
     SHOULD_RETRY.iter().find_map(|name| truth(headers, name))
 }
@@ -65,7 +85,7 @@ fn truth(headers: &HeaderMap, name: &str) -> Option<bool> {
 mod tests {
     use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-    use super::Verdict::{self, Final, InFlight, Retry};
+    use super::Verdict::{self, Final, InFlight, Retry, Silent};
 
     #[test]
     fn http_m10_what_a_server_says_comes_before_its_status() {
@@ -109,6 +129,20 @@ mod tests {
                 headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
             }
             assert_eq!(Verdict::of(StatusCode::from_u16(*status).unwrap(), &headers), *expected, "{status} {said:?}");
+        }
+    }
+
+    #[test]
+    fn http_m09_what_only_this_attempt_was_told_says_nothing_of_the_one_before() {
+        for status in (200..600).filter_map(|status| StatusCode::from_u16(status).ok()) {
+            let expected = match (status.as_u16(), Verdict::of(status, &HeaderMap::new())) {
+                (200..400 | 400 | 402 | 410 | 422, Final) => Final,
+                (_, Final) => Silent,
+                (_, verdict) => verdict,
+            };
+            assert_eq!(Verdict::in_doubt(status, &HeaderMap::new()), expected, "{status}");
+            let replayed = HeaderMap::from_iter([("idempotent-replayed".parse().unwrap(), "?1".parse().unwrap())]);
+            assert_eq!(Verdict::in_doubt(status, &replayed), Final, "{status}");
         }
     }
 }

@@ -68,6 +68,45 @@ async fn http_m09_an_answer_that_says_no_is_final() {
     }
 }
 
+/// What a gateway or an expired token says of the second attempt says nothing of the first one.
+#[tokio::test]
+async fn http_m09_after_an_attempt_that_may_have_happened_only_what_speaks_for_the_key_is_final() {
+    let is_told_no = Step::with(500, "x-should-retry", "false");
+    let silent = [401, 403, 404, 405, 407, 411, 413, 414, 415, 421, 431, 451, 501, 505].map(Step::status);
+    for step in silent.into_iter().chain([is_told_no]) {
+        for first in [Step::Close, Step::status(503)] {
+            let server = Server::start([first, step.clone(), step.clone()]).await;
+            let client = client(in_memory().await);
+            let error = client.post(server.url()).body("once").send().await.unwrap_err();
+            let ClientError::OutcomeUnknown { key, attempts: 2, why: GaveUp::Hopeless, last: Last::Answer(_) } = error
+            else {
+                panic!("{step:?}: {error:?}");
+            };
+            assert_eq!(pending(&client).await, [key.as_str()], "{step:?}");
+            // Nor does it when the call is resumed.
+            let error = client.resume(&key, http::HeaderMap::new()).await.unwrap_err();
+            assert!(matches!(error, ClientError::OutcomeUnknown { attempts: 1, .. }), "{step:?}: {error:?}");
+            let answer = client.resume(&key, http::HeaderMap::new()).await.unwrap().unwrap();
+            assert_eq!(answer.status, 200);
+            assert!(pending(&client).await.is_empty());
+            assert!(server.seen().iter().all(|seen| *seen == server.seen()[0]));
+        }
+    }
+    let speaks = [201, 303, 400, 402, 410, 422].map(Step::status).into_iter();
+    let replayed = [401, 404, 500].map(|status| Step::with(status, "idempotent-replayed", "true"));
+    let conflict = Step::with(409, "x-should-retry", "false");
+    for step in speaks.chain(replayed).chain([conflict]) {
+        let server = Server::start([Step::Close, step.clone()]).await;
+        let client = client(in_memory().await);
+        let answer = client.post(server.url()).send().await.unwrap();
+        assert_eq!(answer.attempts, 2, "{step:?}");
+        assert!(pending(&client).await.is_empty(), "{step:?}");
+    }
+    // A read has nothing that could have happened.
+    let server = Server::start([Step::Close, Step::status(404)]).await;
+    assert_eq!(client(in_memory().await).get(server.url()).send().await.unwrap().status, 404);
+}
+
 #[tokio::test]
 async fn http_m10_a_server_that_says_so_is_asked_no_more_or_again() {
     for name in ["stripe-should-retry", "x-should-retry"] {
