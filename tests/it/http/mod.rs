@@ -5,6 +5,8 @@ mod appends;
 mod bodies;
 mod contract;
 mod crashes;
+#[cfg(feature = "postgres")]
+mod cuts;
 mod doomed;
 mod faults;
 mod fingerprints;

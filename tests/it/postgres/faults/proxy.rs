@@ -4,7 +4,7 @@
 //! Sync, or a simple query; its reply is what ends in ReadyForQuery, and that comes after the commit.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::{HashMap, VecDeque},
     net::{Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -24,14 +24,22 @@ const LONGEST_MESSAGE_BYTES: usize = 64 * 1024 * 1024;
 /// How many requests go by before one that is late arrives at the server: at least, and fewer than.
 const LATE_BY_REQUESTS: std::ops::Range<u64> = 2..40;
 
-/// What a statement has that writes an append.
-const WRITES: &[u8] = b"INSERT INTO annals_events";
+/// What statements have that write, and what they write.
+const WRITES: [(Kind, &[u8]); 3] = [
+    (Kind::Append, b"INSERT INTO annals_events"),
+    (Kind::Claim, b"INSERT INTO annals_responses"),
+    (Kind::Completion, b"SET state = 'completed'"),
+];
 
 /// What a request is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// Writes events or receipts.
     Append,
+    /// Takes the right to carry a request out.
+    Claim,
+    /// Stores a request's answer.
+    Completion,
     /// Is the COMMIT of a transaction.
     Commit,
     /// Anything else.
@@ -219,7 +227,7 @@ async fn pass_on(client: TcpStream, shared: Arc<Shared>) {
     let fate = Fate::default();
     let to_client = ToClient::new(tokio::sync::Mutex::new(Some(to_client)));
     let replies = tokio::spawn(pass_replies(from_server, Arc::clone(&to_client), Arc::clone(&fate)));
-    let requests = Requests { to_server, to_client, shared, fate, writes: HashSet::new(), held: Vec::new() };
+    let requests = Requests { to_server, to_client, shared, fate, writes: HashMap::new(), held: Vec::new() };
     requests.pass_on(from_client, replies).await;
 }
 
@@ -251,7 +259,7 @@ struct Requests {
     shared: Arc<Shared>,
     fate: Fate,
     /// The prepared statements that write.
-    writes: HashSet<Vec<u8>>,
+    writes: HashMap<Vec<u8>, Kind>,
     /// What is held back of a late request.
     held: Vec<u8>,
 }
@@ -306,19 +314,19 @@ impl Requests {
 
     /// What a message begins, where it begins a request that can be cut.
     fn request(&mut self, message: &Message) -> Option<Kind> {
-        let is_write = |sql: &[u8]| sql.windows(WRITES.len()).any(|part| part == WRITES);
+        let has = |sql: &[u8], words: &[u8]| sql.windows(words.len()).any(|part| part == words);
         match message.kind() {
             b'P' => {
                 let mut texts = message.texts();
                 let (name, sql) = (texts.next()?.to_vec(), texts.next()?);
-                if is_write(sql) {
-                    self.writes.insert(name);
+                if let Some((kind, _)) = WRITES.iter().find(|(_, words)| has(sql, words)) {
+                    self.writes.insert(name, *kind);
                 }
                 None
             }
             b'B' => {
                 let statement = message.texts().nth(1)?;
-                Some(if self.writes.contains(statement) { Kind::Append } else { Kind::Other })
+                Some(self.writes.get(statement).copied().unwrap_or(Kind::Other))
             }
             b'Q' => Some(if message.texts().next()?.starts_with(b"COMMIT") { Kind::Commit } else { Kind::Other }),
             _ => None,
