@@ -19,6 +19,8 @@ mod migrations;
 mod model;
 mod order_example;
 #[cfg(feature = "http")]
+mod payments_campaign;
+#[cfg(feature = "http")]
 mod payments_example;
 mod pinned;
 #[cfg(feature = "postgres")]

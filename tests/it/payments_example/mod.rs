@@ -1,6 +1,6 @@
 //! The payments example, from outside: a process that is begun, asked, killed and ended.
 
 mod process;
-mod program;
+pub mod program;
 mod readme;
 mod stripe;
