@@ -4,6 +4,7 @@ mod app;
 mod appends;
 mod bodies;
 mod contract;
+mod cost;
 mod crashes;
 #[cfg(feature = "postgres")]
 mod cuts;
