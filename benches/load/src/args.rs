@@ -31,7 +31,7 @@ pub(crate) struct Args {
     pub(crate) database_url: Option<String>,
 
     /// What is done.
-    #[arg(long, value_delimiter = ',', default_values_t = [Kind::Lifecycle, Kind::Contended, Kind::Load, Kind::Log, Kind::Latency])]
+    #[arg(long, value_delimiter = ',', default_values_t = [Kind::Lifecycle, Kind::Contended, Kind::Load, Kind::Log, Kind::Latency, Kind::Http, Kind::Sweep])]
     work: Vec<Kind>,
 
     /// How many commands a contender runs; loads follow from it.
@@ -54,6 +54,10 @@ pub(crate) struct Args {
     #[arg(long, value_delimiter = ',', default_values_t = [100_000], value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     events: Vec<u64>,
 
+    /// How many stored answers have expired that are swept away.
+    #[arg(long, default_value_t = 500_000, value_parser = clap::value_parser!(u64).range(10_000..=100_000_000))]
+    pub(crate) expired: u64,
+
     /// A single measurement, as JSON: how the command calls itself.
     #[arg(long, hide = true)]
     pub(crate) cell: Option<String>,
@@ -61,6 +65,10 @@ pub(crate) struct Args {
     /// The same, where a log is read.
     #[arg(long, hide = true)]
     pub(crate) log_step: Option<String>,
+
+    /// The same, where requests are sent over HTTP.
+    #[arg(long, hide = true)]
+    pub(crate) http_cell: Option<String>,
 
     /// The other process of a latency.
     #[arg(long, hide = true)]
@@ -79,6 +87,10 @@ enum Kind {
     Log,
     /// From an append to a subscription's handler; 2,000 events at the most.
     Latency,
+    /// Requests over HTTP, with the idempotency layer and without it; 64 clients at the most.
+    Http,
+    /// Claims of new keys, while expired answers are swept away.
+    Sweep,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -95,7 +107,7 @@ impl Args {
             Kind::Contended => vec![Work::Contended],
             Kind::Load => [1_000, 10_000].map(|events| Work::Load { events }).into(),
             // Measured in another way.
-            Kind::Log | Kind::Latency => Vec::new(),
+            Kind::Log | Kind::Latency | Kind::Http | Kind::Sweep => Vec::new(),
         };
         self.work.iter().flat_map(of_kind).collect()
     }
@@ -111,6 +123,19 @@ impl Args {
 
     pub(crate) fn wants_latency(&self) -> bool {
         self.work.contains(&Kind::Latency)
+    }
+
+    /// How many clients send requests over HTTP, up to so many; none where no requests are to be sent.
+    pub(crate) fn http_clients(&self, most: u64) -> Vec<u64> {
+        let mut clients: Vec<_> = self.tasks.iter().map(|tasks| *tasks.min(&most)).collect();
+        clients.retain(|_| self.work.contains(&Kind::Http));
+        clients.sort_unstable();
+        clients.dedup();
+        clients
+    }
+
+    pub(crate) fn wants_sweep(&self) -> bool {
+        self.work.contains(&Kind::Sweep)
     }
 
     /// The databases, in the order of the tables.

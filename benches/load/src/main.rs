@@ -11,6 +11,7 @@ use crate::{
     args::{Args, Format},
     cell::Cell,
     conditions::Conditions,
+    http::HttpCell,
     place::{Engine, Place},
     report::{Group, Report},
     server::RunServer,
@@ -20,6 +21,7 @@ mod args;
 mod cell;
 mod conditions;
 mod contender;
+mod http;
 mod latency;
 mod log;
 mod order;
@@ -27,9 +29,13 @@ mod place;
 #[path = "../../../tests/postgres_server/mod.rs"]
 #[allow(missing_docs, clippy::missing_panics_doc, clippy::missing_errors_doc, reason = "a part of the tests")]
 mod postgres_server;
+#[path = "../../../tests/redis_server/mod.rs"]
+#[allow(missing_docs, clippy::missing_panics_doc, clippy::missing_errors_doc, reason = "a part of the tests")]
+mod redis_server;
 mod report;
 mod server;
 mod statistics;
+mod sweep;
 mod table;
 mod work;
 
@@ -44,6 +50,11 @@ async fn main() -> Result<()> {
     if let Some(step) = &args.log_step {
         let step: log::Step = serde_json::from_str(step).context("a step is JSON")?;
         println!("{}", step.run().await?);
+        return Ok(());
+    }
+    if let Some(cell) = &args.http_cell {
+        let cell: HttpCell = serde_json::from_str(cell).context("a cell is JSON")?;
+        println!("{}", serde_json::to_string(&cell.measure().await?)?);
         return Ok(());
     }
     if let Some(place) = &args.listen {
@@ -83,7 +94,15 @@ async fn run(args: &Args) -> Result<Report> {
     for engine in args.engines() {
         latencies.extend(latency::measure(args, *engine, server.as_mut()).await?);
     }
-    Ok(Report { conditions, rounds: args.rounds, commands: args.commands, groups, logs, latencies })
+    let mut requests = Vec::new();
+    for engine in args.engines() {
+        requests.extend(http::measure(args, *engine, server.as_mut()).await?);
+    }
+    let mut sweeps = Vec::new();
+    for engine in args.engines() {
+        sweeps.extend(sweep::measure(args, *engine, server.as_mut()).await?);
+    }
+    Ok(Report { conditions, rounds: args.rounds, commands: args.commands, groups, logs, latencies, requests, sweeps })
 }
 
 async fn measure(group: &mut Group, args: &Args, mut server: Option<&mut RunServer>) -> Result<()> {

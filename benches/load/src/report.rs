@@ -6,10 +6,12 @@ use crate::{
     cell::Measures,
     conditions::Conditions,
     contender::{self, BASELINE},
+    http::HttpGroup,
     latency::Latencies,
     log::LogGroup,
     place::Engine,
     statistics::median,
+    sweep::SweepGroup,
     work::Work,
 };
 
@@ -22,6 +24,8 @@ pub(crate) struct Report {
     pub(crate) groups: Vec<Group>,
     pub(crate) logs: Vec<LogGroup>,
     pub(crate) latencies: Vec<Latencies>,
+    pub(crate) requests: Vec<HttpGroup>,
+    pub(crate) sweeps: Vec<SweepGroup>,
 }
 
 /// One piece of work.

@@ -15,7 +15,9 @@ impl fmt::Display for Report {
         writeln!(f, "medians of {} rounds; ratios to the first row are taken within a round", self.rounds)?;
         self.groups.iter().try_for_each(|group| group.fmt(f))?;
         self.logs.iter().try_for_each(|log| log.fmt(f))?;
-        self.latencies.iter().try_for_each(|latencies| latencies.fmt(f))
+        self.latencies.iter().try_for_each(|latencies| latencies.fmt(f))?;
+        self.requests.iter().try_for_each(|requests| requests.fmt(f))?;
+        self.sweeps.iter().try_for_each(|sweep| sweep.fmt(f))
     }
 }
 
