@@ -81,7 +81,9 @@ pub struct ResponseLease {
     pub run_id: Uuid,
     /// Which attempt this is, from 1. Attempts that were let go of do not count.
     pub attempt: u32,
-    /// Nobody has begun this execution before: there are no steps of it. Not the same as the first attempt that counts.
+    /// Nobody has begun this execution before: there are no steps of it.
+    ///
+    /// Not the same as the first attempt that counts.
     pub is_new_run: bool,
     /// How long the right lasts from each renewal on.
     pub length: Duration,
