@@ -189,11 +189,9 @@ impl IdempotencyLayerBuilder {
         self
     }
 
-    /// Bounds how many keys a scope may have at once: more are refused with 429.
+    /// Bounds how many keys a principal may have at once.
     ///
-    /// Default: any number.
-    ///
-    /// Counted with each new key: up to a few ten thousand that costs little.
+    /// More are refused with 429. Default: any number. Counted over all endpoints, with each new key: up to a few ten thousand that costs little.
     pub const fn keys_per_scope(mut self, most: u32) -> Self {
         self.settings.keys_per_scope = Some(most);
         self
