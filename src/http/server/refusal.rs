@@ -44,6 +44,11 @@ pub enum Refusal {
         /// When it may be back.
         retry_after: Duration,
     },
+    /// The reply to the commit was lost: whether the request was carried out is not known.
+    OutcomeUnknown {
+        /// When that can be found out.
+        retry_after: Duration,
+    },
     /// Somebody else has taken the request over in the meantime.
     Fenced {
         /// When that one may be done.
@@ -96,6 +101,7 @@ impl Refusal {
             Self::KeyReused,
             Self::InFlight { retry_after },
             Self::StoreUnavailable { retry_after },
+            Self::OutcomeUnknown { retry_after },
             Self::Fenced { retry_after },
             Self::AnswerNotKept,
             Self::GivenUp,
@@ -116,6 +122,7 @@ impl Refusal {
             Self::KeyReused => "key-reused",
             Self::InFlight { .. } => "in-flight",
             Self::StoreUnavailable { .. } => "store-unavailable",
+            Self::OutcomeUnknown { .. } => "outcome-unknown",
             Self::Fenced { .. } => "taken-over",
             Self::AnswerNotKept => "answer-not-kept",
             Self::GivenUp => "given-up",
@@ -136,7 +143,7 @@ impl Refusal {
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Self::InFlight { .. } | Self::Fenced { .. } => StatusCode::CONFLICT,
-            Self::StoreUnavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::StoreUnavailable { .. } | Self::OutcomeUnknown { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::AnswerNotKept => StatusCode::GONE,
             Self::TooManyKeys { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::GivenUp | Self::Failed => StatusCode::INTERNAL_SERVER_ERROR,
@@ -155,6 +162,7 @@ impl Refusal {
             Self::KeyReused => "Idempotency key was used for another request",
             Self::InFlight { .. } => "Request with this idempotency key is in progress",
             Self::StoreUnavailable { .. } => "Idempotency keys cannot be looked up",
+            Self::OutcomeUnknown { .. } => "Outcome is not known",
             Self::Fenced { .. } => "Request was taken over",
             Self::AnswerNotKept => "Answer was not kept",
             Self::GivenUp => "Request was given up",
@@ -186,6 +194,9 @@ impl Refusal {
             Self::StoreUnavailable { .. } => {
                 "Nothing has been done by this attempt. Send it again later, with the same key."
             }
+            Self::OutcomeUnknown { .. } => {
+                "Whether this attempt has done anything is not known. Send it again with the same key: that finds out."
+            }
             Self::Fenced { .. } => {
                 "Another attempt carries this request out. Send it again later, with the same key, for its answer."
             }
@@ -210,6 +221,7 @@ impl Refusal {
         match self {
             Self::InFlight { retry_after }
             | Self::StoreUnavailable { retry_after }
+            | Self::OutcomeUnknown { retry_after }
             | Self::Fenced { retry_after }
             | Self::TooManyKeys { retry_after } => Some(*retry_after),
             Self::MissingKey

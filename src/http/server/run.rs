@@ -316,7 +316,7 @@ impl Run {
         let is_ours = matches!(&found, Some(ClaimedResponse::Finished(finished)) if finished.fence == *fence);
         self.flight.settle(None).await;
         let refusal = match error.is_outcome_unknown() {
-            true => Refusal::Failed,
+            true => Refusal::OutcomeUnknown { retry_after: AFTER_FAILURE },
             false => Refusal::StoreUnavailable { retry_after: AFTER_FAILURE },
         };
         match is_ours {

@@ -73,7 +73,7 @@ pub(super) fn refused(refusal: &Refusal) {
     count(match refusal {
         Refusal::InFlight { .. } => "in_flight",
         Refusal::KeyReused => "mismatch",
-        Refusal::StoreUnavailable { .. } => "unavailable",
+        Refusal::StoreUnavailable { .. } | Refusal::OutcomeUnknown { .. } => "unavailable",
         _ => "refused",
     });
 }

@@ -42,6 +42,7 @@ fn refusals_have_the_statuses_types_and_codes_that_clients_go_by() {
         ("key-reused", 422, 400, idempotency, "idempotency_key_reused", false),
         ("in-flight", 409, 409, idempotency, "idempotency_key_in_use", true),
         ("store-unavailable", 503, 503, service, "idempotency_store_unavailable", true),
+        ("outcome-unknown", 503, 503, service, "idempotency_outcome_unknown", true),
         ("taken-over", 409, 409, service, "idempotency_request_taken_over", true),
         ("answer-not-kept", 410, 410, service, "idempotency_answer_not_kept", false),
         ("given-up", 500, 500, service, "idempotency_request_given_up", false),

@@ -47,6 +47,7 @@ pub(super) const fn type_and_code(refusal: &Refusal) -> (&'static str, &'static 
         Refusal::KeyReused => (IDEMPOTENCY, "idempotency_key_reused"),
         Refusal::InFlight { .. } => (IDEMPOTENCY, "idempotency_key_in_use"),
         Refusal::StoreUnavailable { .. } => (SERVICE, "idempotency_store_unavailable"),
+        Refusal::OutcomeUnknown { .. } => (SERVICE, "idempotency_outcome_unknown"),
         Refusal::Fenced { .. } => (SERVICE, "idempotency_request_taken_over"),
         Refusal::AnswerNotKept => (SERVICE, "idempotency_answer_not_kept"),
         Refusal::GivenUp => (SERVICE, "idempotency_request_given_up"),
