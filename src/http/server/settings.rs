@@ -85,7 +85,7 @@ pub struct Settings {
     pub failure_policy: FailurePolicy,
     /// The shape of refusals. Default: [`Errors::Ietf`].
     pub errors: Errors,
-    /// How many keys a principal may have at once, at all endpoints; `None`: any number. Default: `None`.
+    /// How many keys a principal may have at once. Default: `None`, any number.
     pub keys_per_scope: Option<u32>,
     /// The same key at two endpoints is two keys. Default: no.
     pub per_endpoint: bool,
