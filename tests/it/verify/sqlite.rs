@@ -188,8 +188,10 @@ async fn store_101_a_page_that_cannot_be_read_is_found_or_an_error() {
     site.store.close().await;
     let path = site.folder.path().join("annals.db");
     let whole = std::fs::read(&path).unwrap();
-    let mut noticed = 0;
+    let (mut noticed, mut with_rows) = (0, 0);
     for page in 1..whole.len() / 4096 {
+        // How many rows a page has stands in its head: of one without any nobody misses anything.
+        with_rows += usize::from(whole[page * 4096 + 3..page * 4096 + 5] != [0, 0]);
         std::fs::write(&path, &whole).unwrap();
         let mut file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
         file.seek(SeekFrom::Start(page as u64 * 4096)).unwrap();
@@ -205,6 +207,6 @@ async fn store_101_a_page_that_cannot_be_read_is_found_or_an_error() {
         }
         store.close().await;
     }
-    // All but pages of indexes that nothing is read by, and empty ones.
-    assert!(noticed + 6 >= whole.len() / 4096, "{noticed} of {} pages", whole.len() / 4096);
+    // All but pages of indexes that nothing is read by.
+    assert!(noticed + 6 >= with_rows, "{noticed} of {with_rows} pages");
 }
