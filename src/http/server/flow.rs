@@ -92,13 +92,17 @@ impl Flow {
         let key = self.asked.key.clone();
         let shared = Arc::clone(&self.shared);
         let flight = shared.flights.join(&key);
-        match self.decide(&flight, &mut reply).await {
-            // Where nobody waits for it any more, it is there for the next retry.
-            Decided::Answer(answer) => drop(reply.send(*answer)),
-            Decided::Mine(run) => run.carry_out(inner, reply).await,
-            Decided::Nobody => {}
-        }
+        let answer = match self.decide(&flight, &mut reply).await {
+            Decided::Answer(answer) => Some(*answer),
+            Decided::Mine(run) => Some(run.carry_out(inner).await),
+            Decided::Nobody => None,
+        };
+        // Before it is sent: whoever asks once it is there is told what the store says then.
         shared.flights.leave(&key, flight);
+        if let Some(answer) = answer {
+            // Where nobody waits for it any more, it is there for the next retry.
+            drop(reply.send(answer));
+        }
     }
 
     async fn decide(mut self, flight: &Arc<Flight>, reply: &mut Reply) -> Decided {

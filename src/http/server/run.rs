@@ -16,7 +16,7 @@ use super::{
     FailurePolicy, Refusal, Verdict,
     answer::{self, Kept},
     flights::Flight,
-    flow::{AFTER_FAILURE, Flow, Reply, Right},
+    flow::{AFTER_FAILURE, Flow, Right},
     holding::Holding,
     layer::{infallible, refuse},
     refusal::whole_seconds,
@@ -61,8 +61,8 @@ impl Run {
         Self { flow, right, flight }
     }
 
-    /// Runs the handler, stores what it answers, and sends that to whoever still waits for it.
-    pub(super) async fn carry_out<S>(mut self, mut inner: S, reply: Reply)
+    /// Runs the handler and stores what it answers.
+    pub(super) async fn carry_out<S>(mut self, mut inner: S) -> Response<Body>
     where
         S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Send + 'static,
         S::Future: Send + 'static,
@@ -74,12 +74,10 @@ impl Run {
         transaction.iter().for_each(|transaction| transaction.lend(for_handler.extensions_mut()));
         // Apart: a panic is caught, and it can be ended from outside.
         let handler = tokio::spawn(telemetry::in_the_same_span(async move { inner.call(for_handler).await }));
-        let answer = match transaction {
+        match transaction {
             None => self.under_lease(handler, &request).await,
             Some(transaction) => self.in_transaction(handler, &request, transaction).await,
-        };
-        // Where nobody waits for it any more, it is there for the next retry.
-        drop(reply.send(answer));
+        }
     }
 
     async fn under_lease(&self, mut handler: Handler, request: &IdempotentRequest) -> Response<Body> {
