@@ -17,7 +17,7 @@ use super::{
 };
 use crate::store::{
     BegunCall, CallLease, CallName, CallQuery, Error, KeyStore, NewCall, PendingCall, StoredRequest, TakenCall,
-    check_call_lease, headers_from_json, headers_to_json, telemetry::operation,
+    check_lease, headers_from_json, headers_to_json, telemetry::operation,
 };
 
 type Statement<'q> = Query<'q, Postgres, PgArguments>;
@@ -153,7 +153,7 @@ impl KeyStore for PostgresStore {
     }
 
     async fn take_call(&self, lease: &CallLease, length: Duration) -> Result<Option<TakenCall>, Error> {
-        check_call_lease(length)?;
+        check_lease(length)?;
         let take = async {
             let mut taken = self.backend().keepers.acquire().await?;
             let done = take(taken.connection(), (lease, length), self.backend().given_time()).await;
@@ -163,7 +163,7 @@ impl KeyStore for PostgresStore {
     }
 
     async fn renew_call(&self, lease: &CallLease, length: Duration) -> Result<bool, Error> {
-        check_call_lease(length)?;
+        check_lease(length)?;
         let renew = of_lease(RENEW_CALL, lease).bind(micros(length)).bind(self.backend().given_time());
         self.change_call("renew_call", renew).await
     }

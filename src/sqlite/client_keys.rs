@@ -17,7 +17,7 @@ use super::{
 };
 use crate::store::{
     BegunCall, CallLease, CallName, CallQuery, Error, KeyStore, NewCall, PendingCall, StoredRequest, TakenCall,
-    check_call_lease, headers_from_json, headers_to_json, telemetry::operation,
+    check_lease, headers_from_json, headers_to_json, telemetry::operation,
 };
 
 type Statement<'q> = Query<'q, Sqlite, SqliteArguments>;
@@ -141,7 +141,7 @@ impl KeyStore for SqliteStore {
     }
 
     async fn take_call(&self, lease: &CallLease, length: Duration) -> Result<Option<TakenCall>, Error> {
-        check_call_lease(length)?;
+        check_lease(length)?;
         let take = async {
             let mut transaction = transaction::begin(&self.backend().writer).await?;
             let taken = take(&mut transaction, (lease, length), self.backend().now()).await?;
@@ -152,7 +152,7 @@ impl KeyStore for SqliteStore {
     }
 
     async fn renew_call(&self, lease: &CallLease, length: Duration) -> Result<bool, Error> {
-        check_call_lease(length)?;
+        check_lease(length)?;
         let renew = of_lease(RENEW_CALL, lease).bind(lapses_at(self.backend().now(), length));
         self.change_call("renew_call", renew).await
     }

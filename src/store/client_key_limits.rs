@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::{CallName, CallQuery, Error, NewCall};
+use super::{
+    CallName, CallQuery, Error, NewCall,
+    limits::{bounded, check_lease},
+};
 
 /// The most bytes of a call's body: 16 MiB.
 pub(crate) const CALL_BODY_BYTES: usize = 16 << 20;
@@ -15,9 +18,6 @@ const URL_BYTES: usize = 64 << 10;
 
 /// The most bytes of a client's name, and of a method.
 const NAME_BYTES: usize = 200;
-
-/// The longest lease.
-const LONGEST_LEASE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The most calls of one list.
 const ANSWER_CALLS: u32 = 1_000;
@@ -53,27 +53,12 @@ impl CallQuery {
     }
 }
 
-/// Makes sure that a lease can be stored.
-pub(crate) fn check_lease(length: Duration) -> Result<(), Error> {
-    if length < Duration::from_millis(1) || length > LONGEST_LEASE {
-        return Err(Error::invalid(format!("a lease lasts from 1 ms to 24 h, not {length:?}")));
-    }
-    Ok(())
-}
-
 fn check_client(name: &str) -> Result<(), Error> {
     if name.is_empty() || name.len() > NAME_BYTES || name.contains('\0') {
         return Err(Error::invalid(format!(
             "a client's name has 1 to {NAME_BYTES} bytes and no NUL, this one has {}",
             name.len()
         )));
-    }
-    Ok(())
-}
-
-fn bounded(what: &str, found: usize, most: usize) -> Result<(), Error> {
-    if found > most {
-        return Err(Error::invalid(format!("too many {what}: {found}, at most {most}")));
     }
     Ok(())
 }

@@ -1,5 +1,8 @@
 //! Bounds on everything that comes in.
 
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "client"))]
+use std::{ops::RangeInclusive, time::Duration};
+
 use super::{Append, Error, ReceiptOutcome};
 use crate::domain::is_valid_type_name;
 
@@ -101,9 +104,23 @@ fn check_depth(json: &str) -> Result<(), Error> {
     Ok(())
 }
 
-fn bounded(what: &str, found: usize, most: usize) -> Result<(), Error> {
+/// Makes sure that there is not too much of something.
+pub(super) fn bounded(what: &str, found: usize, most: usize) -> Result<(), Error> {
     if found > most {
         return Err(Error::invalid(format!("too many {what}: {found}, at most {most}")));
+    }
+    Ok(())
+}
+
+/// The shortest and the longest lease on a request, or on a call.
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "client"))]
+const LEASES: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(24 * 60 * 60);
+
+/// Makes sure that a lease on a request, or on a call, can be stored.
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "client"))]
+pub(crate) fn check_lease(length: Duration) -> Result<(), Error> {
+    if !LEASES.contains(&length) {
+        return Err(Error::invalid(format!("a lease lasts from 1 ms to 24 h, not {length:?}")));
     }
     Ok(())
 }

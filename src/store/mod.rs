@@ -77,8 +77,6 @@ pub use checkpoints::{CheckpointStore, CheckpointWork, ProjectionStore};
 pub use checksum::{Trail, event_checksum};
 #[cfg(feature = "client")]
 pub(crate) use client_key_limits::CALL_BODY_BYTES;
-#[cfg(any(feature = "sqlite", feature = "postgres", feature = "client"))]
-pub(crate) use client_key_limits::check_lease as check_call_lease;
 pub use client_keys::{BegunCall, CallLease, CallName, CallQuery, KeyStore, NewCall, PendingCall, TakenCall};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use cursor::{Cursor, EventMark};
@@ -90,6 +88,8 @@ pub use front::Front;
 pub use json_pointer::JsonPointer;
 pub use key::IdempotencyKey;
 pub use limits::Limits;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "client"))]
+pub(crate) use limits::check_lease;
 pub use metadata::Metadata;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use moves::Moves;

@@ -5,10 +5,8 @@ use std::{sync::Arc, time::Duration};
 use super::{
     Error, Expiring, ResponseClaim, ResponseLease, ResponseQuery, StepRecord, StepRun, StoredBody, StoredRequest,
     StoredResponse,
+    limits::{bounded, check_lease},
 };
-
-/// The shortest and the longest lease.
-const LEASES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_secs(24 * 60 * 60));
 
 /// The shortest and the longest time that something is kept: a millisecond, and ten years.
 const TIMES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_secs(10 * 366 * 24 * 60 * 60));
@@ -158,13 +156,6 @@ pub(crate) fn check_kept(keep_for: Duration) -> Result<(), Error> {
     Ok(())
 }
 
-fn check_lease(length: Duration) -> Result<(), Error> {
-    if length < LEASES.0 || length > LEASES.1 {
-        return Err(Error::invalid(format!("a lease lasts from 1 ms to 24 h, not {length:?}")));
-    }
-    Ok(())
-}
-
 fn check_rows(limit: u32, most: u32) -> Result<(), Error> {
     if limit == 0 || limit > most {
         return Err(Error::invalid(format!("from 1 to {most} rows at once, not {limit}")));
@@ -179,13 +170,6 @@ fn check_headers(headers: &[(String, Arc<[u8]>)]) -> Result<(), Error> {
 fn check_text(what: &str, text: &str, most: usize) -> Result<(), Error> {
     if text.is_empty() || text.len() > most || text.contains('\0') {
         return Err(Error::invalid(format!("a {what} has 1 to {most} bytes and no NUL, this one has {}", text.len())));
-    }
-    Ok(())
-}
-
-fn bounded(what: &str, found: usize, most: usize) -> Result<(), Error> {
-    if found > most {
-        return Err(Error::invalid(format!("too many {what}: {found}, at most {most}")));
     }
     Ok(())
 }

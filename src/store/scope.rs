@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use sha2::{Digest as _, Sha256};
 use uuid::{Builder, Uuid};
 
-use super::{Error, Fingerprint, IdempotencyKey};
+use super::{Error, Fingerprint, IdempotencyKey, fingerprint::hex};
 
 /// Names the principal or tenant whose keys are told apart from everybody else's.
 ///
@@ -122,10 +122,6 @@ impl ScopedKey {
         }
         hash.finalize().into()
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

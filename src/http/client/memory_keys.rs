@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::store::{
     BegunCall, CallLease, CallName, CallQuery, Clock, Error, Fault, KeyStore, NewCall, PendingCall, SystemClock,
-    TakenCall, check_call_lease,
+    TakenCall, check_lease,
 };
 
 /// Keeps calls in memory, and forgets them with the process.
@@ -116,7 +116,7 @@ impl KeyStore for MemoryKeys {
     }
 
     async fn take_call(&self, lease: &CallLease, length: Duration) -> Result<Option<TakenCall>, Error> {
-        check_call_lease(length)?;
+        check_lease(length)?;
         let (now, mut calls) = (self.clock.now_in_micros(), self.calls());
         let free = calls.get_mut(&place(&lease.name)).filter(|kept| !kept.is_in_hand(lease, now));
         Ok(free.map(|kept| {
@@ -126,7 +126,7 @@ impl KeyStore for MemoryKeys {
     }
 
     async fn renew_call(&self, lease: &CallLease, length: Duration) -> Result<bool, Error> {
-        check_call_lease(length)?;
+        check_lease(length)?;
         let (now, mut calls) = (self.clock.now_in_micros(), self.calls());
         let held = calls.get_mut(&place(&lease.name)).and_then(|kept| kept.held.as_mut());
         let held = held.filter(|(holder, _)| *holder == lease.holder);
