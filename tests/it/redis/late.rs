@@ -40,11 +40,14 @@ async fn an_operators_removal_holds_also_against_a_write_that_comes_later() {
     assert!(matches!(operator.claim_response(&claim(&key)).await.unwrap(), ClaimedResponse::Running(_)));
     // What is answered after it is taken.
     assert!(memory.complete_response(&again, &answer("second"), HOUR).await.unwrap());
-    assert_eq!(replay(&operator, &key).await.response, answer("second"));
-    operator.drain().await;
-    memory.calls();
-    assert_eq!(replay(&operator, &key).await.response, answer("second"));
-    assert_eq!(memory.calls(), 0);
+    // An answer read within the millisecond of the removal may be what was removed: refused, it is read once more.
+    super::until("Redis has the second answer", async || {
+        memory.calls();
+        assert_eq!(replay(&operator, &key).await.response, answer("second"));
+        operator.drain().await;
+        memory.calls() == 0
+    })
+    .await;
 }
 
 #[tokio::test]
