@@ -15,7 +15,7 @@ use super::{
 use crate::store::Error;
 
 /// The migrations, in their order. A released one is never edited.
-const MIGRATIONS: [(i64, &str, &str); 7] = [
+const MIGRATIONS: [(i64, &str, &str); 9] = [
     (1, "events", include_str!("../../migrations/postgres/0001_events.sql")),
     (2, "receipts", include_str!("../../migrations/postgres/0002_receipts.sql")),
     (3, "snapshots", include_str!("../../migrations/postgres/0003_snapshots.sql")),
@@ -23,6 +23,8 @@ const MIGRATIONS: [(i64, &str, &str); 7] = [
     (5, "read_side", include_str!("../../migrations/postgres/0005_read_side.sql")),
     (6, "responses", include_str!("../../migrations/postgres/0006_responses.sql")),
     (7, "client_keys", include_str!("../../migrations/postgres/0007_client_keys.sql")),
+    (8, "timers", include_str!("../../migrations/postgres/0008_timers.sql")),
+    (9, "inbox", include_str!("../../migrations/postgres/0009_inbox.sql")),
 ];
 
 /// The newest schema this code knows.

@@ -8,7 +8,7 @@ use super::{
     backend::SYSTEM,
     classify::within_reach,
     response::{Met, Now},
-    statement::{SWEEP_RECEIPTS, SWEEP_RESPONSES, SWEEP_STEPS},
+    statement::{SWEEP_INBOX, SWEEP_RECEIPTS, SWEEP_RESPONSES, SWEEP_STEPS, SWEEP_TIMERS},
     turn::in_turn,
 };
 use crate::store::{Error, Expiring, Retention, telemetry::operation};
@@ -26,6 +26,8 @@ impl Retention for PostgresStore {
             Expiring::Responses => SWEEP_RESPONSES,
             Expiring::Receipts => SWEEP_RECEIPTS,
             Expiring::Steps => SWEEP_STEPS,
+            Expiring::Timers => SWEEP_TIMERS,
+            Expiring::Inbox => SWEEP_INBOX,
         };
         let sweep = in_turn!(self.backend().to_keep(), connection, now => sweep(connection, (sql, limit), now));
         operation(SYSTEM, "sweep", sweep).await

@@ -83,6 +83,8 @@ pub(super) const SWAP_BUILD: &str = include_str!("sql/swap_build.sql");
 pub(super) const SWEEP_RECEIPTS: &str = include_str!("sql/sweep_receipts.sql");
 pub(super) const SWEEP_RESPONSES: &str = include_str!("sql/sweep_responses.sql");
 pub(super) const SWEEP_STEPS: &str = include_str!("sql/sweep_steps.sql");
+pub(super) const SWEEP_TIMERS: &str = include_str!("sql/sweep_timers.sql");
+pub(super) const SWEEP_INBOX: &str = include_str!("sql/sweep_inbox.sql");
 pub(super) const TAKE_CALL: &str = include_str!("sql/take_call.sql");
 pub(super) const UNPARK_EVENT: &str = include_str!("sql/unpark_event.sql");
 pub(super) const WRITE_STEP: &str = include_str!("sql/write_step.sql");
@@ -172,6 +174,8 @@ pub(super) const ALL: [(&str, &str); 86] = [
     ("sweep_receipts", SWEEP_RECEIPTS),
     ("sweep_responses", SWEEP_RESPONSES),
     ("sweep_steps", SWEEP_STEPS),
+    ("sweep_timers", SWEEP_TIMERS),
+    ("sweep_inbox", SWEEP_INBOX),
     ("take_call", TAKE_CALL),
     ("unpark_event", UNPARK_EVENT),
     ("write_step", WRITE_STEP),

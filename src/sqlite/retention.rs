@@ -9,7 +9,7 @@ use super::{
     SqliteStore,
     backend::SYSTEM,
     classify::{classify, classify_commit},
-    statement::{SWEEP_RECEIPTS, SWEEP_RESPONSES, SWEEP_STEPS},
+    statement::{SWEEP_INBOX, SWEEP_RECEIPTS, SWEEP_RESPONSES, SWEEP_STEPS, SWEEP_TIMERS},
     transaction,
 };
 use crate::store::{Error, Expiring, Retention, telemetry::operation};
@@ -72,6 +72,8 @@ impl Retention for SqliteStore {
             Expiring::Responses => SWEEP_RESPONSES,
             Expiring::Receipts => SWEEP_RECEIPTS,
             Expiring::Steps => SWEEP_STEPS,
+            Expiring::Timers => SWEEP_TIMERS,
+            Expiring::Inbox => SWEEP_INBOX,
         };
         let sweep = async { self.sweep_by_transactions(sql, limit).await.map(u64::from) };
         operation(SYSTEM, "sweep", sweep).await

@@ -74,12 +74,14 @@ pub(super) const SWAP_BUILD: &str = include_str!("sql/swap_build.sql");
 pub(super) const SWEEP_RECEIPTS: &str = include_str!("sql/sweep_receipts.sql");
 pub(super) const SWEEP_RESPONSES: &str = include_str!("sql/sweep_responses.sql");
 pub(super) const SWEEP_STEPS: &str = include_str!("sql/sweep_steps.sql");
+pub(super) const SWEEP_TIMERS: &str = include_str!("sql/sweep_timers.sql");
+pub(super) const SWEEP_INBOX: &str = include_str!("sql/sweep_inbox.sql");
 pub(super) const TAKE_CALL: &str = include_str!("sql/take_call.sql");
 pub(super) const UNPARK_EVENT: &str = include_str!("sql/unpark_event.sql");
 pub(super) const WRITE_STEP: &str = include_str!("sql/write_step.sql");
 
 /// The statements that are sent as they stand.
-const WHOLE: [(&str, &str); 72] = [
+const WHOLE: [(&str, &str); 74] = [
     ("abandoned_requests", ABANDONED_REQUESTS),
     ("advance_checkpoint", ADVANCE_CHECKPOINT),
     ("audit_checkpoints", AUDIT_CHECKPOINTS),
@@ -149,6 +151,8 @@ const WHOLE: [(&str, &str); 72] = [
     ("sweep_receipts", SWEEP_RECEIPTS),
     ("sweep_responses", SWEEP_RESPONSES),
     ("sweep_steps", SWEEP_STEPS),
+    ("sweep_timers", SWEEP_TIMERS),
+    ("sweep_inbox", SWEEP_INBOX),
     ("take_call", TAKE_CALL),
     ("unpark_event", UNPARK_EVENT),
     ("write_step", WRITE_STEP),

@@ -21,6 +21,7 @@ mod error;
 mod event;
 mod fingerprint;
 mod front;
+mod inbox;
 mod json_pointer;
 mod key;
 mod limits;
@@ -53,6 +54,8 @@ mod stored_response;
 pub(crate) mod telemetry;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod transaction;
+mod timer;
+mod timers;
 mod version;
 mod watch;
 mod work;
@@ -85,6 +88,7 @@ pub(crate) use error::{beneath, with_sources};
 pub use event::{EventRef, NewEvent, RecordedEvent};
 pub use fingerprint::Fingerprint;
 pub use front::Front;
+pub use inbox::{InboxMessage, InboxStore, InboxWork, MessagePlace, Received};
 pub use json_pointer::JsonPointer;
 pub use key::IdempotencyKey;
 pub use limits::Limits;
@@ -121,6 +125,8 @@ pub(crate) use stored_response::{
 };
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use transaction::HeldTransaction;
+pub use timer::{Due, DueClaim, HeldTimer, NewTimer, Settled, Timer, TimerCounts, TimerQuery, TimerState};
+pub use timers::{TimerStore, TimerWork};
 pub use version::{ExpectedVersion, Position};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use version::{from_column, to_column};

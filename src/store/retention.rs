@@ -16,11 +16,15 @@ pub enum Expiring {
     Receipts,
     /// Steps of requests and processes.
     Steps,
+    /// Timers that have fired or were cancelled.
+    Timers,
+    /// Messages that were handled.
+    Inbox,
 }
 
 impl Expiring {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Responses, Self::Receipts, Self::Steps];
+    pub const ALL: [Self; 5] = [Self::Responses, Self::Receipts, Self::Steps, Self::Timers, Self::Inbox];
 
     /// The word for it, in metrics and reports.
     #[must_use]
@@ -29,6 +33,8 @@ impl Expiring {
             Self::Responses => "responses",
             Self::Receipts => "receipts",
             Self::Steps => "steps",
+            Self::Timers => "timers",
+            Self::Inbox => "inbox",
         }
     }
 }

@@ -49,6 +49,8 @@ enum Kind {
     Responses,
     Receipts,
     Steps,
+    Timers,
+    Inbox,
 }
 
 impl Kind {
@@ -57,6 +59,8 @@ impl Kind {
             Self::Responses => Expiring::Responses,
             Self::Receipts => Expiring::Receipts,
             Self::Steps => Expiring::Steps,
+            Self::Timers => Expiring::Timers,
+            Self::Inbox => Expiring::Inbox,
         }
     }
 }
