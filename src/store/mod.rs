@@ -52,10 +52,10 @@ mod stored_response;
     allow(dead_code, reason = "some of it is told by backends alone")
 )]
 pub(crate) mod telemetry;
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
-mod transaction;
 mod timer;
 mod timers;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod transaction;
 mod version;
 mod watch;
 mod work;
@@ -123,10 +123,10 @@ pub use step_record::{StepRecord, StepRun, StepState, StepStore};
 pub(crate) use stored_response::{
     FoundResponse, body_columns, fingerprint, headers_json, number, recipe, request_json, request_of, state,
 };
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
-pub(crate) use transaction::HeldTransaction;
 pub use timer::{Due, DueClaim, HeldTimer, NewTimer, Settled, Timer, TimerCounts, TimerQuery, TimerState};
 pub use timers::{TimerStore, TimerWork};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) use transaction::HeldTransaction;
 pub use version::{ExpectedVersion, Position};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use version::{from_column, to_column};

@@ -8,20 +8,24 @@ use std::path::Path;
 use paths::Finding;
 
 /// Each room with the rooms it may use. A room also uses itself.
-const ROOMS: [(&str, &[&str]); 11] = [
+const ROOMS: [(&str, &[&str]); 12] = [
     ("domain", &[]),
     ("store", &["domain"]),
     ("command", &["domain", "store"]),
     ("read", &["domain", "store"]),
-    ("process", &["domain", "store"]),
+    ("process", &["domain", "store", "command", "read"]),
     ("http", &["domain", "store", "command", "read", "process"]),
     ("sqlite", &["domain", "store"]),
     ("postgres", &["domain", "store"]),
     ("redis", &["domain", "store"]),
-    ("testing", &["domain", "store", "command", "read"]),
+    ("nats", &["domain", "store", "process"]),
+    ("testing", &["domain", "store", "command", "read", "process"]),
     (
         "bin",
-        &["domain", "store", "command", "read", "process", "http", "sqlite", "postgres", "redis", "testing", "bin"],
+        &[
+            "domain", "store", "command", "read", "process", "http", "sqlite", "postgres", "redis", "nats", "testing",
+            "bin",
+        ],
     ),
 ];
 
