@@ -4,6 +4,11 @@
 //! a result that is recorded. [`Completer`] finishes requests whose clients have not come back. [`Sweeper`] deletes what has
 //! expired.
 
+pub use crate::domain::{
+    Action, Cause, Inputs, PlannedStep, Process, ProcessCommand, ProcessEvent, ProcessFault, ProcessManager,
+    ProcessNote, ProcessStatus, ProcessStep, ProcessStepState, Reaction, Reply, Signal, StepWork,
+};
+
 mod completer;
 mod patience;
 mod steps;

@@ -20,7 +20,8 @@ pub(super) fn variants<E: DeserializeOwned>() -> Result<&'static [&'static str],
     let variants = Cell::new(None);
     let outcome = E::deserialize(Envelope { event_type: "", payload: None, variants: &variants });
     match (variants.get(), outcome) {
-        (Some(names), _) => Ok(names),
+        // An event type that looks at the tag itself names its variants when it refuses it.
+        (Some(names), _) | (None, Err(Refusal::UnknownVariant(names))) => Ok(names),
         (None, Err(refusal)) => Err(refusal.explain("")),
         (None, Ok(_)) => Err(EventError::NotAdjacentlyTagged("it reads no tag".to_owned())),
     }
