@@ -137,11 +137,13 @@ impl<'e, 'a, A: Aggregate> Attempt<'e, 'a, A> {
         }
         Ok(match (loaded.state.decide(self.execute.command), &self.keyed) {
             (Ok(events), None) if events.is_empty() => Decision::Ended(Ok(Executed::nothing_at(version))),
-            (Err(rejection), None) => Decision::Ended(Err(ExecuteError::Rejected { rejection, replayed: false })),
+            (Err(rejection), keyed) if keyed.is_none() || !self.execute.records_rejections => {
+                Decision::Ended(Err(ExecuteError::Rejected { rejection, replayed: false }))
+            }
             (Ok(events), _) => {
                 Decision::Append(Box::new(self.append_at(version).events(self.encode(&events)?)), events)
             }
-            (Err(rejection), Some(_)) => {
+            (Err(rejection), _) => {
                 let unfit = |source| Error::codec(format!("a rejection of {} cannot be written", A::TYPE), source);
                 let rejection = serde_json::to_string(&rejection).map_err(unfit)?;
                 Decision::Append(Box::new(self.append_at(version).rejected(rejection.into())), Vec::new())

@@ -28,6 +28,7 @@ pub struct Execute<'a, A: Aggregate> {
     pub(super) fingerprint: Option<Result<Fingerprint, Error>>,
     pub(super) keep_receipt_for: Option<Duration>,
     pub(super) metadata: Metadata,
+    pub(super) records_rejections: bool,
 }
 
 impl<'a, A: Aggregate> Execute<'a, A> {
@@ -41,6 +42,7 @@ impl<'a, A: Aggregate> Execute<'a, A> {
             fingerprint: None,
             keep_receipt_for: None,
             metadata: Metadata::new(),
+            records_rejections: true,
         }
     }
 
@@ -87,6 +89,12 @@ impl<'a, A: Aggregate> Execute<'a, A> {
     /// Sets the metadata, kept beside each event.
     pub fn metadata(mut self, metadata: Metadata) -> Self {
         self.metadata = metadata;
+        self
+    }
+
+    /// Has a rejection be no answer to keep under the key: the command is to be decided again when it comes again.
+    pub(crate) const fn forgetting_rejections(mut self) -> Self {
+        self.records_rejections = false;
         self
     }
 

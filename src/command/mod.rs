@@ -3,6 +3,7 @@
 mod attempt;
 mod cache;
 mod execute;
+mod forestall;
 mod in_lane;
 mod outcome;
 mod repository;

@@ -50,6 +50,8 @@ pub enum Outcome<R> {
     Accepted(Executed),
     /// The domain said no.
     Rejected(R),
+    /// It was not carried out, and never will be: see [`Repository::forestall`](crate::Repository::forestall).
+    Forestalled,
 }
 
 /// Tells why a command was not accepted.

@@ -9,12 +9,12 @@ use std::{
 use chrono::{DateTime, Utc};
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Execute, Executed, Outcome, Retry, cache::Cache, snapshots::Snapshots};
+use super::{Execute, Executed, Outcome, Retry, cache::Cache, forestall, snapshots::Snapshots};
 use crate::{
     domain::{Aggregate, Id, Upcasters, without_data},
     store::{
-        Error, EventRef, EventStore, IdempotencyKey, LoadQuery, LoadVisitor, ReceiptOutcome, SnapshotRef, StreamQuery,
-        StreamRead, telemetry,
+        Error, EventRef, EventStore, IdempotencyKey, LoadQuery, LoadVisitor, SnapshotRef, StreamQuery, StreamRead,
+        telemetry,
     },
 };
 
@@ -175,18 +175,20 @@ impl<A: Aggregate> Repository<A> {
     ///
     /// [`Error::Codec`]: the stored rejection does not fit this code; else a failed read, try again.
     pub async fn outcome(&self, id: Id<A>, key: &IdempotencyKey) -> Result<Option<Outcome<A::Rejection>>, Error> {
-        let Some(receipt) = self.store.receipt(id.uuid(), key).await? else {
-            return Ok(None);
-        };
-        Ok(Some(match &receipt.outcome {
-            ReceiptOutcome::Accepted => Outcome::Accepted(Executed {
-                first_sequence: receipt.first_sequence,
-                version: receipt.last_sequence,
-                position: receipt.position,
-                replayed: true,
-            }),
-            ReceiptOutcome::Rejected { rejection } => Outcome::Rejected(Self::read_rejection(rejection)?),
-        }))
+        let receipt = self.store.receipt(id.uuid(), key).await?;
+        receipt.map(|receipt| forestall::outcome::<A>(&receipt)).transpose()
+    }
+
+    /// Makes sure that the command under a key is not carried out from now on, and tells how it ended if it was.
+    ///
+    /// What is on its way, or is sent later, finds the key taken: [`Error::KeyReused`]. For whoever undoes a command whose
+    /// outcome is not known: after this it is.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OutcomeUnknown`] and what [`is_retryable`](Error::is_retryable): call again.
+    pub async fn forestall(&self, id: Id<A>, key: &IdempotencyKey) -> Result<Outcome<A::Rejection>, Error> {
+        forestall::forestall(self, id, key).await
     }
 
     pub(super) fn read_rejection(json: &str) -> Result<A::Rejection, Error> {

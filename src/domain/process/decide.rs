@@ -45,7 +45,7 @@ fn take<P: ProcessManager>(
     if !matches!(process.status(), ProcessStatus::New | ProcessStatus::Running) {
         return Ok(Vec::new());
     }
-    let mut record = Record::begin(process, cause.clone());
+    let mut record = Record::begin(process, cause.clone(), at);
     record.react(process.manager().react(Signal::Event(input), at))?;
     Ok(record.end())
 }
@@ -62,7 +62,7 @@ fn settle<P: ProcessManager>(
         // Whoever says it again says it of what is known.
         return Ok(Vec::new());
     }
-    let mut record = Record::begin(process, Cause::Step(name.to_owned()));
+    let mut record = Record::begin(process, Cause::Step(name.to_owned()), at);
     let step = name.to_owned();
     record.note(match outcome {
         Ok(result) => ProcessNote::ProcessStepDone { step, result: result.clone() },
@@ -83,7 +83,7 @@ fn settle<P: ProcessManager>(
 fn fire<P: ProcessManager>(process: &Process<P>, at: DateTime<Utc>) -> Result<Events<P>, ProcessFault> {
     // One at a time: what it leads to may cancel the next.
     let Some((timer, times)) = process.due_timers(at).into_iter().next() else { return Ok(Vec::new()) };
-    let mut record = Record::begin(process, Cause::Timer { name: timer.to_owned(), times });
+    let mut record = Record::begin(process, Cause::Timer { name: timer.to_owned(), times }, at);
     record.note(ProcessNote::ProcessTimerFired { timer: timer.to_owned() });
     record.react(process.manager().react(Signal::Due { timer }, at))?;
     Ok(record.end())
@@ -93,7 +93,7 @@ fn undone<P: ProcessManager>(process: &Process<P>, at: DateTime<Utc>) -> Result<
     if process.status() != ProcessStatus::Compensating {
         return if process.reason().is_some() { Ok(Vec::new()) } else { Err(ProcessFault::Moved) };
     }
-    let mut record = Record::begin(process, Cause::Undone);
+    let mut record = Record::begin(process, Cause::Undone, at);
     record.note(ProcessNote::ProcessUndone);
     record.status = ProcessStatus::Closing;
     record.react(process.manager().react(Signal::Undone { reason: process.reason().unwrap_or_default() }, at))?;
@@ -104,6 +104,7 @@ fn undone<P: ProcessManager>(process: &Process<P>, at: DateTime<Utc>) -> Result<
 struct Record<'p, P: ProcessManager> {
     process: &'p Process<P>,
     cause: Cause,
+    at: DateTime<Utc>,
     events: Events<P>,
     planned: Vec<String>,
     timers: Vec<String>,
@@ -115,10 +116,11 @@ struct Record<'p, P: ProcessManager> {
 }
 
 impl<'p, P: ProcessManager> Record<'p, P> {
-    const fn begin(process: &'p Process<P>, cause: Cause) -> Self {
+    const fn begin(process: &'p Process<P>, cause: Cause, at: DateTime<Utc>) -> Self {
         Self {
             process,
             cause,
+            at,
             events: Vec::new(),
             planned: Vec::new(),
             timers: Vec::new(),
@@ -192,7 +194,13 @@ impl<'p, P: ProcessManager> Record<'p, P> {
         }
         self.planned.push(name.clone());
         let ordinal = u32::try_from(self.planned.len()).unwrap_or(u32::MAX);
-        self.note(ProcessNote::ProcessStepPlanned(PlannedStep::new(name, self.cause.clone(), ordinal, work)));
+        self.note(ProcessNote::ProcessStepPlanned(PlannedStep {
+            name,
+            cause: self.cause.clone(),
+            ordinal,
+            planned_at: self.at,
+            work,
+        }));
         Ok(())
     }
 

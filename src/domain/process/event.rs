@@ -84,6 +84,8 @@ pub struct PlannedStep {
     pub cause: Cause,
     /// Its place among what that led to, from 1.
     pub ordinal: u32,
+    /// When what led to it happened.
+    pub planned_at: DateTime<Utc>,
     /// What it does.
     pub work: StepWork,
 }

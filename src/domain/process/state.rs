@@ -4,9 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use chrono::{DateTime, Utc};
 
-use super::{
-    Cause, PlannedStep, ProcessCommand, ProcessEvent, ProcessFault, ProcessManager, ProcessNote, StepWork, decide,
-};
+use super::{PlannedStep, ProcessCommand, ProcessEvent, ProcessFault, ProcessManager, ProcessNote, decide};
 use crate::domain::{Aggregate, Upcasters};
 
 /// One process: what its manager remembers, and how far its steps have come.
@@ -255,11 +253,5 @@ impl<P: ProcessManager> Aggregate for Process<P> {
 
     fn upcasters() -> Upcasters {
         P::upcasters()
-    }
-}
-
-impl PlannedStep {
-    pub(super) const fn new(name: String, cause: Cause, ordinal: u32, work: StepWork) -> Self {
-        Self { name, cause, ordinal, work }
     }
 }

@@ -165,6 +165,16 @@ impl<T: Serialize + DeserializeOwned + Send> RunStep<Undoable<T>> {
     {
         self.begin(action)
     }
+
+    /// Only says how it is undone: of a step that an earlier attempt may have taken, and this one does not take.
+    ///
+    /// # Errors
+    ///
+    /// [`StepError::Invalid`]: its name is taken.
+    pub fn known(self) -> Result<(), StepError> {
+        let Self { steps, name, settings, undoing, .. } = self;
+        steps.register(&name, undoing.map(|undoing| (undoing, settings.pauses)))
+    }
 }
 
 /// Takes a step: begins it, calls it, records what came of it.
