@@ -97,7 +97,7 @@ async fn all<S: CheckpointStore + Clone + 'static>(
     let (mut run, mut failed) = (ParkedRun::default(), HashSet::new());
     let mut pages = Pages::of(consumer.name(), None, PAGE_EVENTS);
     while let Some(page) = pages.next(&runner.store).await? {
-        for parked in page.iter().filter(|parked| consumer.has(parked.aggregate_id)) {
+        for parked in page.iter().filter(|parked| runner.settings.has(parked.aggregate_id)) {
             if failed.contains(&parked.aggregate_id) {
                 run.left += 1;
                 continue;

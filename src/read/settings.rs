@@ -90,6 +90,8 @@ pub(super) struct Settings {
     pub(super) batch_events: usize,
     pub(super) attempts: Attempts,
     pub(super) on_failure: OnFailure,
+    /// A partition is told of all aggregates, and chooses for itself.
+    pub(super) is_whole_log: bool,
 }
 
 impl Settings {
@@ -105,7 +107,13 @@ impl Settings {
             batch_events: 100,
             attempts: Attempts::default(),
             on_failure: OnFailure::default(),
+            is_whole_log: false,
         }
+    }
+
+    /// Tells whether events of an aggregate are told.
+    pub(super) fn has(&self, aggregate_id: Uuid) -> bool {
+        self.is_whole_log || self.consumer.has(aggregate_id)
     }
 
     /// Refuses what cannot be meant, before any I/O.
@@ -126,6 +134,10 @@ impl Settings {
         }
         if self.owner.is_empty() || self.owner.len() > Self::LONGEST_OWNER {
             return Err(Error::invalid(format!("an owner is named by 1 to {} bytes", Self::LONGEST_OWNER)));
+        }
+        if self.is_whole_log && self.on_failure != OnFailure::Stop {
+            // They are parked by the aggregate, and one aggregate's events may be several partitions' business.
+            return Err(Error::invalid("who is told the whole log parks nothing"));
         }
         let Selection { aggregate_types, event_types } = &self.selection;
         if [aggregate_types, event_types].into_iter().flatten().any(Vec::is_empty) {

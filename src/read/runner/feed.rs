@@ -17,7 +17,8 @@ const PAGES_AHEAD: usize = 1;
 /// What to read.
 #[derive(Debug, Clone)]
 pub(in crate::read) struct Wanted {
-    pub(in crate::read) consumer: Consumer,
+    /// Whose part of the aggregates; `None`: all of them.
+    pub(in crate::read) part: Option<Consumer>,
     pub(in crate::read) selection: Selection,
     /// Where to begin.
     pub(in crate::read) after: Cursor,
@@ -102,7 +103,7 @@ async fn read_page<S: EventStore>(store: &S, wanted: &Wanted) -> Result<(Page, b
             return Err(Error::invalid("the page ends here"));
         }
         (visited, page.end) = (visited + 1, Cursor::from(&event));
-        if wanted.consumer.has(event.aggregate_id) {
+        if wanted.part.as_ref().is_none_or(|part| part.has(event.aggregate_id)) {
             bytes += event.payload.len() + event.metadata.len();
             page.events.push(event.to_recorded());
         }

@@ -97,7 +97,7 @@ impl<'t, S: CheckpointStore + Clone + 'static> Turn<'t, S> {
         let mut feed = Feed::start(
             &self.runner.store,
             Wanted {
-                consumer: settings.consumer.clone(),
+                part: (!settings.is_whole_log).then(|| settings.consumer.clone()),
                 selection: settings.selection.clone(),
                 after: self.cursor,
                 up_to: target,
@@ -354,11 +354,11 @@ impl<'t, S: CheckpointStore + Clone + 'static> Turn<'t, S> {
 
     /// Reads of which aggregates events are parked.
     async fn know_parked(&mut self) -> Result<(), Error> {
-        let consumer = &self.runner.settings.consumer;
-        let mut pages = Pages::of(consumer.name(), None, PARKED_PAGE);
+        let settings = &self.runner.settings;
+        let mut pages = Pages::of(settings.consumer.name(), None, PARKED_PAGE);
         while let Some(page) = pages.next(&self.runner.store).await? {
             self.parked_events += page.len() as u64;
-            self.parked.extend(page.iter().map(|event| event.aggregate_id).filter(|id| consumer.has(*id)));
+            self.parked.extend(page.iter().map(|event| event.aggregate_id).filter(|id| settings.has(*id)));
         }
         Ok(())
     }

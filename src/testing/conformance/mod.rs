@@ -219,6 +219,7 @@ tests_of! {
     store_068_when_the_runner_dies_the_one_that_stands_by_takes_over
     store_068_a_late_runner_moves_nothing
     store_070_partitions_keep_the_order_of_each_aggregate_and_leave_none_out
+    store_070_a_partition_that_is_told_the_whole_log_chooses_for_itself
     store_071_a_poisoned_event_is_parked_and_its_aggregate_waits_behind_it
     store_071_by_default_a_poisoned_event_ends_the_runner_loudly
     store_073_an_event_that_kills_its_runners_is_parked

@@ -140,6 +140,30 @@ pub async fn store_070_partitions_keep_the_order_of_each_aggregate_and_leave_non
     part(0, 2).wait_until(last, PATIENCE).await.expect("all partitions have come there");
 }
 
+/// Partitions that are told the whole log choose for themselves; each has a checkpoint, and none parks.
+pub async fn store_070_a_partition_that_is_told_the_whole_log_chooses_for_itself(factory: &dyn Factory) {
+    let case = "store_070_a_partition_that_is_told_the_whole_log_chooses_for_itself";
+    let Some((_fixture, store)) = subscribing(factory, case).await else { return };
+    let ids: Vec<_> = (0..20).map(|_| Uuid::now_v7()).collect();
+    for (number, id) in (0..).zip(&ids) {
+        write_numbers(&store, *id, [number]).await;
+    }
+    let part = |partition| named(&store, "routed").partition(partition, 3).unwrap().whole_log();
+    for partition in 0..3 {
+        let told = Mutex::new(Vec::new());
+        part(partition).catch_up(|event| noting(&told, &event)).await.unwrap();
+        assert_eq!(*told.lock().unwrap(), (0..20).collect::<Vec<_>>(), "partition {partition} is told everything");
+    }
+    let last = write_numbers(&store, ids[0], [20]).await;
+    let told = Mutex::new(Vec::new());
+    part(1).catch_up(|event| noting(&told, &event)).await.unwrap();
+    assert_eq!(*told.lock().unwrap(), [20], "it goes on where it stood");
+    let behind = part(0).wait_until(last, Duration::ZERO).await;
+    assert!(matches!(behind, Err(Error::Behind { .. })), "the others have not come there: {behind:?}");
+    let parks = part(0).on_failure(OnFailure::park()).catch_up(|event| noting(&told, &event)).await;
+    assert!(matches!(parks, Err(Error::Invalid { .. })), "{parks:?}");
+}
+
 /// A poisoned event is parked with its error, later ones of its aggregate behind it, and the rest goes on.
 pub async fn store_071_a_poisoned_event_is_parked_and_its_aggregate_waits_behind_it(factory: &dyn Factory) {
     let case = "store_071_a_poisoned_event_is_parked_and_its_aggregate_waits_behind_it";
