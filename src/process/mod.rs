@@ -2,7 +2,7 @@
 //!
 //! [`Steps`] are for whoever calls other services: each call has a name, a key that stays the same for every attempt, and
 //! a result that is recorded. [`Completer`] finishes requests whose clients have not come back. [`Sweeper`] deletes what has
-//! expired.
+//! expired. A [`Publisher`] takes recorded events to other systems, as CloudEvents.
 
 pub use crate::domain::{
     Action, Cause, Inputs, PlannedStep, Process, ProcessCommand, ProcessEvent, ProcessFault, ProcessManager,
@@ -11,10 +11,12 @@ pub use crate::domain::{
 
 mod completer;
 mod patience;
+mod relay;
 mod steps;
 mod sweeper;
 mod telemetry;
 
 pub use completer::{Completer, Finished, Resume, Resumed};
+pub use relay::{CloudEvent, Envelope, Message, PublishError, Publisher};
 pub use steps::{RunStep, StepError, StepFailure, StepRefusal, Steps, Undo, Undoable};
 pub use sweeper::{Sweeper, Swept};
