@@ -10,13 +10,17 @@ pub use crate::domain::{
 };
 
 mod completer;
+mod due;
+mod manager;
 mod patience;
 mod relay;
 mod steps;
+mod stop;
 mod sweeper;
 mod telemetry;
 
 pub use completer::{Completer, Finished, Resume, Resumed};
+pub use manager::{Call, ProcessProgress, ProcessRunner, ProcessView, Processes, UndoCall};
 pub use relay::{CloudEvent, Envelope, Message, PublishError, Publisher};
 pub use steps::{RunStep, StepError, StepFailure, StepRefusal, Steps, Undo, Undoable};
 pub use sweeper::{Sweeper, Swept};

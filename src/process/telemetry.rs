@@ -97,3 +97,62 @@ pub(super) fn sweeper_stopped(error: &Error) {
     #[cfg(feature = "tracing")]
     tracing::error!(error = %error, "expired rows are no longer swept away");
 }
+
+/// A process has taken an event in, or had before.
+pub(super) fn process_input(process: &'static str, replayed: bool, reacted: bool) {
+    #[cfg(feature = "metrics")]
+    {
+        let outcome = match (replayed, reacted) {
+            (true, _) => "replayed",
+            (false, true) => "reacted",
+            (false, false) => "passed",
+        };
+        metrics::counter!("annals_process_inputs_total", "process" => process, "outcome" => outcome).increment(1);
+    }
+}
+
+/// Work on a process has failed, and is tried again.
+pub(super) fn process_failed(process: &'static str, id: uuid::Uuid, attempts: u32, failure: &str) {
+    #[cfg(feature = "metrics")]
+    metrics::counter!("annals_process_failures_total", "process" => process).increment(1);
+    #[cfg(feature = "tracing")]
+    tracing::warn!(process, %id, attempts, failure, "a process cannot go on; it is tried again");
+}
+
+/// A process is set aside.
+pub(super) fn process_parked(process: &'static str, id: uuid::Uuid, failure: &str) {
+    #[cfg(feature = "metrics")]
+    metrics::counter!("annals_processes_parked_total", "process" => process).increment(1);
+    #[cfg(feature = "tracing")]
+    tracing::error!(process, %id, failure, "a process cannot go on, and is parked");
+}
+
+/// A process has ended.
+pub(super) fn process_ended(process: &'static str, status: &'static str) {
+    #[cfg(feature = "metrics")]
+    metrics::counter!("annals_processes_ended_total", "process" => process, "status" => status).increment(1);
+}
+
+/// A step is called with a key that the service may have forgotten.
+pub(super) fn process_key_old(process: &'static str, id: uuid::Uuid, step: &str) {
+    #[cfg(feature = "metrics")]
+    metrics::counter!("annals_process_old_keys_total", "process" => process).increment(1);
+    #[cfg(feature = "tracing")]
+    tracing::warn!(process, %id, step, "the service may have forgotten the key of a step by now");
+}
+
+/// What is due in a queue cannot be looked for, or what became of it not be noted.
+pub(super) fn due_interrupted(queue: &str, error: &Error) {
+    #[cfg(feature = "metrics")]
+    metrics::counter!("annals_due_interruptions_total", "queue" => queue.to_owned()).increment(1);
+    #[cfg(feature = "tracing")]
+    tracing::warn!(queue, error = %error, "what is due cannot be seen to; trying again");
+}
+
+/// Somebody else has taken over what was under way.
+pub(super) fn due_lost(queue: &str) {
+    #[cfg(feature = "metrics")]
+    metrics::counter!("annals_due_lost_total", "queue" => queue.to_owned()).increment(1);
+    #[cfg(feature = "tracing")]
+    tracing::warn!(queue, "the lease on something under way is lost");
+}
