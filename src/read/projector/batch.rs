@@ -171,7 +171,7 @@ impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Handle for Applying<S, 
     async fn handle(&mut self, chunk: Chunk<'_>) -> Result<Handled, Error> {
         Ok(match self.apply(&chunk).await? {
             Applied::Committed(events) => Handled::Moved(events),
-            Applied::RolledBack { at, error } => Handled::Failed { moved: 0, at, error },
+            Applied::RolledBack { at, error } => Handled::Failed { moved: 0, at, error, is_final: false },
             Applied::Refused => Handled::OneOfThem,
             Applied::Lost => Handled::Lost,
         })

@@ -12,11 +12,12 @@ use futures_util::future::{Either, select};
 use tokio::time::sleep;
 use uuid::Uuid;
 
+pub(crate) use self::signal::Signal;
 use self::turn::Turn;
 pub(super) use self::{
     feed::PAGE_EVENTS,
     held::Held,
-    signal::{Raise, Signal, signal},
+    signal::{Raise, signal},
 };
 use super::{
     Start,
@@ -72,7 +73,9 @@ pub(super) enum Handled {
     Moved(usize),
     /// So many were handled, the checkpoint stands behind them, and then it failed at the event with this index: one that
     /// is to be tried again, or, where the checkpoint stands behind it already, one that is not.
-    Failed { moved: usize, at: usize, error: BoxError },
+    ///
+    /// Finally: it is not, however often events are tried.
+    Failed { moved: usize, at: usize, error: BoxError, is_final: bool },
     /// Nothing was handled: one of the events has failed, and which one is not known. They are to be handled one by one.
     OneOfThem,
     /// The lease is lost, or the checkpoint is not where it was.
@@ -286,6 +289,6 @@ pub(super) fn is_outage(error: &Error) -> bool {
 }
 
 /// An error of a handler's that a store brought about, itself or beneath it, and that passes.
-fn is_passing(error: &BoxError) -> Option<Error> {
+pub(super) fn is_passing(error: &BoxError) -> Option<Error> {
     beneath(&**error).find_map(|error| error.downcast_ref::<Error>().filter(|error| is_outage(error)).cloned())
 }

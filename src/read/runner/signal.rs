@@ -7,7 +7,7 @@ use tokio::{sync::watch, task::JoinHandle};
 
 /// Goes up once, and is seen by all who look.
 #[derive(Debug, Clone)]
-pub(in crate::read) struct Signal(watch::Receiver<bool>);
+pub(crate) struct Signal(watch::Receiver<bool>);
 
 /// Puts a [`Signal`] up.
 #[derive(Debug)]
@@ -25,12 +25,12 @@ impl Raise {
 }
 
 impl Signal {
-    pub(in crate::read) fn is_up(&self) -> bool {
+    pub(crate) fn is_up(&self) -> bool {
         *self.0.borrow()
     }
 
     /// Waits until it is up; for ever, where nobody is left to put it up.
-    pub(in crate::read) async fn up(&self) {
+    pub(crate) async fn up(&self) {
         let mut receiver = self.0.clone();
         if receiver.wait_for(|is_up| *is_up).await.is_err() {
             std::future::pending::<()>().await;
@@ -38,7 +38,7 @@ impl Signal {
     }
 
     /// Runs a future until the signal is up; `None`: it came first.
-    pub(in crate::read) async fn unless<T>(&self, work: impl Future<Output = T> + Send) -> Option<T> {
+    pub(crate) async fn unless<T>(&self, work: impl Future<Output = T> + Send) -> Option<T> {
         match select(pin!(self.up()), pin!(work)).await {
             Either::Left(_) => None,
             Either::Right((done, _)) => Some(done),

@@ -207,8 +207,8 @@ impl<'t, S: CheckpointStore + Clone + 'static> Turn<'t, S> {
             };
             let to = chunk.cursor_behind(moved);
             self.moved(to, &events[..moved]);
-            if let Handled::Failed { at, error, .. } = handled
-                && !self.failed(&events[at..], at.checked_sub(moved), end, error).await?
+            if let Handled::Failed { at, error, is_final, .. } = handled
+                && !self.failed(&events[at..], at.checked_sub(moved), end, (error, is_final)).await?
             {
                 return Ok(false);
             }
@@ -274,7 +274,7 @@ impl<'t, S: CheckpointStore + Clone + 'static> Turn<'t, S> {
         events: &[RecordedEvent],
         before: Option<usize>,
         end: Cursor,
-        error: BoxError,
+        (error, is_final): (BoxError, bool),
     ) -> Result<bool, Error> {
         let event = &events[0];
         if let (Some(passing), Some(_)) = (is_passing(&error), before) {
@@ -289,7 +289,7 @@ impl<'t, S: CheckpointStore + Clone + 'static> Turn<'t, S> {
         let Some(before) = before else {
             return self.give_up(event, self.cursor, trouble.attempts, error).await;
         };
-        if trouble.attempts >= attempts.most && before == 0 {
+        if (is_final || trouble.attempts >= attempts.most) && before == 0 {
             let to = if events.len() == 1 { end } else { Cursor::from(event) };
             return self.give_up(event, to, trouble.attempts, error).await;
         }

@@ -216,6 +216,9 @@ tests_of! {
     store_065_what_was_and_what_comes_is_told_once_and_in_order
     store_066_it_starts_where_it_is_told_and_goes_on_where_it_stood
     store_065_a_selection_is_passed_over_and_the_checkpoint_with_it
+    store_065_batches_hold_every_event_once_and_in_order
+    store_068_a_batch_is_broken_off_with_its_lease
+    store_071_in_a_batch_that_fails_the_event_at_fault_is_found
     store_068_when_the_runner_dies_the_one_that_stands_by_takes_over
     store_068_a_late_runner_moves_nothing
     store_070_partitions_keep_the_order_of_each_aggregate_and_leave_none_out

@@ -18,8 +18,8 @@ use super::{
     telling::{PATIENCE, Running, named, noting, subscribing, write_numbers},
 };
 use crate::{
-    read::{Attempts, Start, Subscription},
-    store::{Append, Error, EventStore as _, ManualClock, NewEvent, Position, Selection},
+    read::{Attempts, Consumers, OnFailure, Start, Subscription},
+    store::{Append, Error, EventStore as _, ManualClock, NewEvent, Position, RecordedEvent, Selection},
 };
 
 /// What was there and what comes is told once and in order, with no seam where the one becomes the other.
@@ -221,4 +221,122 @@ pub async fn store_102_names_and_settings_of_consumers_have_bounds(factory: &dyn
     assert_eq!(sound().progress().await.unwrap(), None, "nothing was asked of the store");
     let event = noted([1]).pop().unwrap();
     assert_eq!(event.event_type(), "noted");
+}
+
+/// Batches hold every event once and in order, and none is larger than was asked for.
+pub async fn store_065_batches_hold_every_event_once_and_in_order(factory: &dyn Factory) {
+    let case = "store_065_batches_hold_every_event_once_and_in_order";
+    let Some((_fixture, store)) = subscribing(factory, case).await else { return };
+    let ids: Vec<_> = (0..3).map(|_| Uuid::now_v7()).collect();
+    for (first, id) in (0..250).step_by(25).zip(ids.iter().cycle()) {
+        write_numbers(&store, *id, first..first + 25).await;
+    }
+    let batches = named(&store, "batches").batch_events(100);
+    let told = Mutex::new(Vec::new());
+    let tell = |events: Vec<RecordedEvent>| {
+        told.lock().unwrap().push(events);
+        std::future::ready(Ok::<_, Error>(()))
+    };
+    batches.catch_up_in_batches(tell).await.unwrap();
+    let sizes: Vec<_> = told.lock().unwrap().iter().map(Vec::len).collect();
+    assert!(sizes.iter().all(|size| (1..=100).contains(size)) && sizes.contains(&100), "{sizes:?}");
+    let before: Vec<_> = told.lock().unwrap().drain(..).flatten().collect();
+    assert_eq!(before, log(&*store).await, "each event once, in the order of the log");
+
+    let (sender, mut following) = mpsc::unbounded_channel();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let running = tokio::spawn(async move {
+        let shutdown = async { stopped.await.unwrap() };
+        let tell = |events: Vec<RecordedEvent>| {
+            events.iter().for_each(|event| sender.send(number(event)).unwrap());
+            std::future::ready(Ok::<_, Error>(()))
+        };
+        batches.run_in_batches(shutdown, tell).await
+    });
+    write_numbers(&store, ids[0], [250, 251]).await;
+    for expected in [250, 251] {
+        assert_eq!(timeout(PATIENCE, following.recv()).await.unwrap(), Some(expected), "it follows on");
+    }
+    stop.send(()).unwrap();
+    timeout(PATIENCE, running).await.expect("it stops").unwrap().unwrap();
+    let once = named(&store, "once").at_most_once().catch_up_in_batches(tell).await;
+    assert!(matches!(once, Err(Error::Invalid { .. })), "{once:?}");
+}
+
+/// Where a batch fails its events are told one by one, and the one that fails is parked, alone with its aggregate.
+pub async fn store_071_in_a_batch_that_fails_the_event_at_fault_is_found(factory: &dyn Factory) {
+    let case = "store_071_in_a_batch_that_fails_the_event_at_fault_is_found";
+    let Some((_fixture, store)) = subscribing(factory, case).await else { return };
+    let (poisoned, sound) = (Uuid::now_v7(), Uuid::now_v7());
+    for number in 0..10 {
+        write_numbers(&store, poisoned, [100 + number]).await;
+        write_numbers(&store, sound, [number]).await;
+    }
+    let handled = Mutex::new(Vec::new());
+    let handler = |events: Vec<RecordedEvent>| {
+        let numbers: Vec<_> = events.iter().map(number).collect();
+        let is_sound = !numbers.contains(&103);
+        if is_sound {
+            handled.lock().unwrap().push(numbers);
+        }
+        std::future::ready(if is_sound { Ok(()) } else { Err("103 is poison") })
+    };
+    let parking = named(&store, "parking").batch_events(8).attempts(Attempts::once()).on_failure(OnFailure::park());
+    parking.catch_up_in_batches(handler).await.unwrap();
+    let handled = handled.into_inner().unwrap();
+    assert!(handled.iter().any(|batch| batch.len() > 1), "those without fault are told together: {handled:?}");
+    let numbers: Vec<_> = handled.concat();
+    let of = |range: std::ops::Range<u64>| numbers.iter().copied().filter(|number| range.contains(number)).collect();
+    let (of_sound, of_poisoned): (Vec<_>, Vec<_>) = (of(0..10), of(100..110));
+    assert_eq!(of_sound, (0..10).collect::<Vec<_>>(), "in order, each once");
+    assert_eq!(of_poisoned, [100, 101, 102], "what was before it was handled, and nothing behind it");
+    let parked = Consumers::new(&store).parked("parking", Position::START).await.unwrap();
+    let found: Vec<_> = parked.iter().map(|event| (event.sequence, event.error.as_deref())).collect();
+    let behind = (5..=10).map(|sequence| (sequence, None));
+    let expected: Vec<_> = std::iter::once((4, Some("103 is poison"))).chain(behind).collect();
+    assert_eq!(found, expected);
+}
+
+/// A batch is broken off when the lease is lost, and told again by whoever has it then.
+pub async fn store_068_a_batch_is_broken_off_with_its_lease(factory: &dyn Factory) {
+    struct Broken(Option<oneshot::Sender<()>>);
+    impl Drop for Broken {
+        fn drop(&mut self) {
+            let _ = self.0.take().map(|broken| broken.send(()));
+        }
+    }
+    let Some((_fixture, store)) = subscribing(factory, "store_068_a_batch_is_broken_off_with_its_lease").await else {
+        return;
+    };
+    write_numbers(&store, Uuid::now_v7(), 0..5).await;
+    let (entered, entries) = oneshot::channel();
+    let (broken, is_broken) = oneshot::channel();
+    let mut guards = Some((entered, Broken(Some(broken))));
+    let slow = named(&store, "slow");
+    let stalled = tokio::spawn(async move {
+        let handler = move |_| {
+            let guards = guards.take();
+            async move {
+                if let Some((entered, _broken)) = guards {
+                    entered.send(()).unwrap();
+                    std::future::pending::<()>().await;
+                }
+                std::future::pending::<Result<(), Error>>().await
+            }
+        };
+        slow.run_in_batches(std::future::pending(), handler).await
+    });
+    timeout(PATIENCE, entries).await.unwrap().unwrap();
+    // It takes the lease by force; nothing is parked.
+    named(&store, "slow").replay_parked(|_| std::future::ready(Ok::<_, Error>(()))).await.unwrap();
+    timeout(PATIENCE, is_broken).await.expect("the batch is broken off").unwrap();
+    stalled.abort();
+    drop(stalled.await);
+    let told = Mutex::new(0);
+    let count = |events: Vec<RecordedEvent>| {
+        *told.lock().unwrap() += events.len();
+        std::future::ready(Ok::<_, Error>(()))
+    };
+    named(&store, "slow").catch_up_in_batches(count).await.unwrap();
+    assert_eq!(*told.lock().unwrap(), 5, "all of them are told again");
 }

@@ -1,18 +1,20 @@
 //! Subscriptions: a handler that is told every event.
 
+mod acks;
+mod batches;
+mod telling;
+
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::{Instant, timeout};
-
+pub(crate) use self::batches::{TellBatch, ToldBatch};
+use self::{
+    batches::{Batches, Whole},
+    telling::Telling,
+};
 use super::{
-    Attempts, BoxError, Consumers, OnFailure, ParkedRun, Progress, Start, parked,
-    runner::{Chunk, Handle, Handled, Runner},
-    settings::Settings,
+    Attempts, BoxError, Consumers, OnFailure, ParkedRun, Progress, Start, parked, runner::Runner, settings::Settings,
 };
-use crate::store::{
-    Checkpoint, CheckpointStore, Consumer, ConsumerKind, Error, Lease, NewParkedEvent, Position, RecordedEvent,
-    Selection, Step,
-};
+use crate::store::{CheckpointStore, Consumer, ConsumerKind, Error, Position, RecordedEvent, Selection};
 
 /// Tells a handler every event of the log, in order, and follows it.
 ///
@@ -153,9 +155,9 @@ impl<S: CheckpointStore + Clone + 'static> Subscription<S> {
         self
     }
 
-    /// Sets how long the handler may take for one event. Default: as long as it likes.
+    /// Sets how long the handler may take for one event, or one batch.
     ///
-    /// After that it is dropped, and has failed. Without it one that hangs keeps the lease, and shows by its lag alone.
+    /// Default: as long as it likes. After that it is dropped, and has failed. Without it one that hangs keeps the lease, and shows by its lag alone.
     pub const fn handler_timeout(mut self, within: Duration) -> Self {
         self.handler_timeout = Some(within);
         self
@@ -210,6 +212,63 @@ impl<S: CheckpointStore + Clone + 'static> Subscription<S> {
         E: Into<BoxError>,
     {
         async move { self.runner.catch_up(&mut self.telling(handler)).await }
+    }
+
+    /// Tells events in batches until `shutdown` is ready.
+    ///
+    /// As [`run`](Self::run), with many at once: a batch has as many events as [`batch_events`](Self::batch_events) says, in the order of the log; fewer where no more
+    /// are there. The checkpoint moves behind a batch as a whole. Where the handler fails, the events of the batch are told
+    /// again one by one, each in a batch of its own, so that the one that fails is found.
+    ///
+    /// # Errors
+    ///
+    /// As for [`run`](Self::run). [`Error::Invalid`]: what is told at most once is told one by one.
+    pub fn run_in_batches<H, F, E>(
+        &self,
+        shutdown: impl Future<Output = ()> + Send,
+        handler: H,
+    ) -> impl Future<Output = Result<(), Error>> + Send
+    where
+        H: FnMut(Vec<RecordedEvent>) -> F + Send,
+        F: Future<Output = Result<(), E>> + Send,
+        E: Into<BoxError>,
+    {
+        let handler = Whole { handler, handler_timeout: self.handler_timeout };
+        async move { self.run_telling(shutdown, handler).await }
+    }
+
+    /// Tells the events that are there now in batches, and returns.
+    ///
+    /// Where somebody else runs it, it waits until they have come as far, or takes over.
+    ///
+    /// # Errors
+    ///
+    /// As for [`run_in_batches`](Self::run_in_batches).
+    pub fn catch_up_in_batches<H, F, E>(&self, handler: H) -> impl Future<Output = Result<(), Error>> + Send
+    where
+        H: FnMut(Vec<RecordedEvent>) -> F + Send,
+        F: Future<Output = Result<(), E>> + Send,
+        E: Into<BoxError>,
+    {
+        let handler = Whole { handler, handler_timeout: self.handler_timeout };
+        async move { self.catch_up_telling(handler).await }
+    }
+
+    /// Tells batches to who can say how far it has come in each.
+    pub(crate) async fn run_telling(
+        &self,
+        shutdown: impl Future<Output = ()> + Send,
+        tell: impl TellBatch,
+    ) -> Result<(), Error> {
+        self.runner.run(shutdown, None, &mut self.batches(tell)?).await
+    }
+
+    pub(crate) async fn catch_up_telling(&self, tell: impl TellBatch) -> Result<(), Error> {
+        self.runner.catch_up(&mut self.batches(tell)?).await
+    }
+
+    pub(crate) async fn replay_parked_telling(&self, tell: impl TellBatch) -> Result<ParkedRun, Error> {
+        parked::replay(&self.runner, &mut self.batches(tell)?).await
     }
 
     /// Tells the parked events again and takes those out that are handled.
@@ -274,130 +333,11 @@ impl<S: CheckpointStore + Clone + 'static> Subscription<S> {
         let Self { is_at_most_once, handler_timeout, .. } = *self;
         Telling { store: &self.runner.store, handler, is_at_most_once, handler_timeout }
     }
-}
 
-/// How long the checkpoint stays behind while a batch is handled slowly.
-const BEHIND_FOR: Duration = Duration::from_secs(1);
-
-/// Tells events to a handler.
-struct Telling<'t, S, H> {
-    store: &'t S,
-    handler: H,
-    is_at_most_once: bool,
-    handler_timeout: Option<Duration>,
-}
-
-impl<S, H, F, E> Telling<'_, S, H>
-where
-    S: CheckpointStore,
-    H: FnMut(RecordedEvent) -> F + Send,
-    F: Future<Output = Result<(), E>> + Send,
-    E: Into<BoxError>,
-{
-    async fn tell(&mut self, event: &RecordedEvent) -> Result<(), BoxError> {
-        let told = (self.handler)(event.clone());
-        match self.handler_timeout {
-            None => told.await.map_err(Into::into),
-            Some(within) => match timeout(within, told).await {
-                Ok(told) => told.map_err(Into::into),
-                Err(_) => Err(format!("the handler has not come to an end within {within:?}").into()),
-            },
+    fn batches<T: TellBatch>(&self, tell: T) -> Result<Batches<'_, S, T>, Error> {
+        if self.is_at_most_once {
+            return Err(Error::invalid("what is told at most once is told one by one"));
         }
-    }
-}
-
-impl<S, H, F, E> Handle for Telling<'_, S, H>
-where
-    S: CheckpointStore,
-    H: FnMut(RecordedEvent) -> F + Send,
-    F: Future<Output = Result<(), E>> + Send,
-    E: Into<BoxError>,
-{
-    async fn begin(&mut self, _: &Checkpoint, _: &Lease) -> Result<bool, Error> {
-        Ok(true)
-    }
-
-    async fn handle(&mut self, chunk: Chunk<'_>) -> Result<Handled, Error> {
-        let mut acks = Acks { store: self.store, chunk, at: 0, behind: Vec::new(), last: Instant::now() };
-        for (index, event) in chunk.events.iter().enumerate() {
-            if index > 0 && chunk.stop.is_up() {
-                return acks.handled(index).await;
-            }
-            if chunk.parked.contains(&event.aggregate_id()) {
-                acks.behind.push(NewParkedEvent::behind_another(event));
-                continue;
-            }
-            if self.is_at_most_once && !acks.to(index + 1).await? {
-                return Ok(Handled::Lost);
-            }
-            match chunk.lost.unless(self.tell(event)).await {
-                None => return Ok(Handled::Lost),
-                Some(Ok(())) => {}
-                Some(Err(error)) => {
-                    return Ok(match self.is_at_most_once || acks.to(index).await? {
-                        true => Handled::Failed { moved: acks.at, at: index, error },
-                        false => Handled::Lost,
-                    });
-                }
-            }
-            if acks.last.elapsed() > BEHIND_FOR && !acks.to(index + 1).await? {
-                return Ok(Handled::Lost);
-            }
-        }
-        acks.handled(chunk.events.len()).await
-    }
-}
-
-/// Moves the checkpoint along a chunk.
-struct Acks<'a, S> {
-    store: &'a S,
-    chunk: Chunk<'a>,
-    /// The checkpoint stands behind so many events.
-    at: usize,
-    /// To be parked when it is moved.
-    behind: Vec<NewParkedEvent>,
-    last: Instant,
-}
-
-impl<S: CheckpointStore> Acks<'_, S> {
-    /// Moves it behind so many events. `false`: the lease is lost.
-    async fn to(&mut self, events: usize) -> Result<bool, Error> {
-        if events <= self.at {
-            return Ok(true);
-        }
-        let step = Step {
-            from: self.chunk.cursor_behind(self.at).position,
-            to: self.chunk.cursor_behind(events),
-            parked: &self.behind,
-        };
-        let is_moved = self.store.advance(self.chunk.lease, &step).await?;
-        self.behind.clear();
-        (self.at, self.last) = (events, Instant::now());
-        Ok(is_moved)
-    }
-
-    async fn handled(&mut self, events: usize) -> Result<Handled, Error> {
-        Ok(if self.to(events).await? { Handled::Moved(events) } else { Handled::Lost })
-    }
-}
-
-impl<S, H, F, E> parked::Replay for Telling<'_, S, H>
-where
-    S: CheckpointStore,
-    H: FnMut(RecordedEvent) -> F + Send,
-    F: Future<Output = Result<(), E>> + Send,
-    E: Into<BoxError>,
-{
-    async fn replay(&mut self, lease: &Lease, event: &RecordedEvent) -> Result<parked::Replayed, Error> {
-        let (store, is_at_most_once) = (self.store, self.is_at_most_once);
-        let unpark = async || store.unpark(lease, event.aggregate_id(), event.sequence()).await;
-        if is_at_most_once && !unpark().await? {
-            return Ok(parked::Replayed::Lost);
-        }
-        if let Err(error) = self.tell(event).await {
-            return Ok(parked::Replayed::Failed(error));
-        }
-        let is_out = is_at_most_once || unpark().await?;
-        Ok(if is_out { parked::Replayed::Handled } else { parked::Replayed::Lost })
+        Ok(Batches { store: &self.runner.store, tell })
     }
 }
