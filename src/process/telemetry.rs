@@ -156,3 +156,39 @@ pub(super) fn due_lost(queue: &str) {
     #[cfg(feature = "tracing")]
     tracing::warn!(queue, "the lease on something under way is lost");
 }
+
+/// A receiver has acknowledged messages.
+pub(super) fn published(relay: &str, messages: u64) {
+    #[cfg(feature = "metrics")]
+    metrics::counter!("annals_relay_published_total", "consumer" => relay.to_owned()).increment(messages);
+}
+
+/// A receiver has answered for messages that were sent side by side.
+pub(super) fn publish_took(relay: &str, took: std::time::Duration) {
+    #[cfg(feature = "metrics")]
+    metrics::histogram!("annals_relay_publish_seconds", "consumer" => relay.to_owned()).record(took.as_secs_f64());
+}
+
+/// A message was refused, or has failed.
+pub(super) fn not_published(relay: &str, is_refused: bool) {
+    #[cfg(feature = "metrics")]
+    metrics::counter!(
+        "annals_relay_not_published_total",
+        "consumer" => relay.to_owned(), "outcome" => if is_refused { "refused" } else { "failed" }
+    )
+    .increment(1);
+}
+
+/// A receiver is away: messages wait.
+pub(super) fn outage_begun(relay: &str, error: &(dyn StdError + 'static)) {
+    #[cfg(feature = "metrics")]
+    metrics::counter!("annals_relay_outages_total", "consumer" => relay.to_owned()).increment(1);
+    #[cfg(feature = "tracing")]
+    tracing::warn!(annals.consumer = relay, error = %error, "the receiver of messages is away; waiting for it");
+}
+
+/// A receiver is back.
+pub(super) fn outage_over(relay: &str, lasted: std::time::Duration) {
+    #[cfg(feature = "tracing")]
+    tracing::info!(annals.consumer = relay, seconds = lasted.as_secs_f64(), "the receiver of messages is back");
+}

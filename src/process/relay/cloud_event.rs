@@ -165,7 +165,9 @@ impl CloudEvent {
         self.attribute("schemaversion")?.parse().ok()
     }
 
-    /// The data as JSON, byte by byte as it was sent; `None` where there is none, or where it is binary.
+    /// The data as JSON, byte by byte as it was sent.
+    ///
+    /// `None` where there is none, or where it is binary.
     #[must_use]
     pub fn data(&self) -> Option<&str> {
         match &self.data {

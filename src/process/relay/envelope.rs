@@ -32,9 +32,9 @@ pub struct Envelope {
 const LONGEST_BYTES: usize = 1_024;
 
 impl Envelope {
-    /// Names where messages come from: a URI-reference of up to 1,024 bytes, such as `/orders`.
+    /// Names where messages come from, such as `/orders`.
     ///
-    /// With the id it tells a message from all others: one source for each database.
+    /// A URI-reference of up to 1,024 bytes. With the id it tells a message from all others: one source for each database.
     ///
     /// # Errors
     ///
@@ -44,6 +44,10 @@ impl Envelope {
             return Err(Error::invalid(format!("a source is a URI-reference of 1 to {LONGEST_BYTES} bytes")));
         }
         Ok(Self { source: source.into(), type_prefix: "".into() })
+    }
+
+    pub(super) fn with_source(self, source: &str) -> Result<Self, Error> {
+        Ok(Self { source: Self::new(source)?.source, ..self })
     }
 
     /// Puts this before the types of events, such as `com.example.`. Default: nothing.

@@ -6,9 +6,9 @@ use uuid::Uuid;
 
 use crate::store::RecordedEvent;
 
-/// A recorded event as it is published: itself, its id, and the CloudEvent that is sent.
+/// A recorded event as it is published.
 ///
-/// Cheap to clone. An [`Envelope`](super::Envelope) makes it.
+/// Itself, its id, and the CloudEvent that is sent. Cheap to clone. An [`Envelope`](super::Envelope) makes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
     event: RecordedEvent,
@@ -57,9 +57,9 @@ impl Message {
         &self.event
     }
 
-    /// The CloudEvent, in its JSON format: a body of the type `application/cloudevents+json`.
+    /// The CloudEvent, in its JSON format.
     ///
-    /// Byte by byte the same each time, as long as the envelope is.
+    /// A body of the type `application/cloudevents+json`. Byte by byte the same each time, as long as the envelope is.
     #[must_use]
     pub fn cloud_event(&self) -> &str {
         &self.cloud_event
