@@ -28,6 +28,7 @@ mod postgres;
 #[cfg(feature = "postgres")]
 #[path = "../postgres_server/mod.rs"]
 mod postgres_server;
+mod process;
 mod projection_example;
 mod projector;
 mod queue;

@@ -1,0 +1,4 @@
+//! Process managers and those who run them.
+
+mod pure;
+mod trip;
