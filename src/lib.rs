@@ -44,6 +44,6 @@ pub use crate::{
         EventStore, EventStoreExt, ExpectedVersion, Fault, Fingerprint, IdempotencyKey, KeyStore, Limits, LogQuery,
         LogRead, ManualClock, Metadata, NewEvent, ParkedEvent, Polling, Position, ProjectionStore, Receipt,
         ReceiptOutcome, RecordedEvent, ResponseStore, Retention, Scope, ScopedKey, Selection, StepStore, StreamQuery,
-        StreamRead, SystemClock, Transactional, Work,
+        StreamRead, SystemClock, TimerStore, TimerWork, Transactional, Work,
     },
 };

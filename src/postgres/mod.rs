@@ -40,6 +40,8 @@ mod stall;
 mod statement;
 mod steps;
 mod store;
+mod timer;
+mod timers;
 mod turn;
 mod work;
 

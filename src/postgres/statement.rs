@@ -13,41 +13,54 @@ pub(super) const AUDIT_RECEIPTS: &str = include_str!("sql/audit_receipts.sql");
 pub(super) const AUDIT_SNAPSHOTS: &str = include_str!("sql/audit_snapshots.sql");
 pub(super) const BEGIN_CALL: &str = include_str!("sql/begin_call.sql");
 pub(super) const BURY_RESPONSE: &str = include_str!("sql/bury_response.sql");
+pub(super) const CANCEL_TIMER: &str = include_str!("sql/cancel_timer.sql");
 pub(super) const CHECK_POSITIONS: &str = include_str!("sql/check_positions.sql");
 pub(super) const CHECK_TRANSACTION: &str = include_str!("sql/check_transaction.sql");
 pub(super) const BEGIN_ATTEMPT: &str = include_str!("sql/begin_attempt.sql");
 pub(super) const BEGIN_CHECKPOINT: &str = include_str!("sql/begin_checkpoint.sql");
 pub(super) const CLAIM_CHECKPOINT: &str = include_str!("sql/claim_checkpoint.sql");
 pub(super) const CLAIM_RESPONSE: &str = include_str!("sql/claim_response.sql");
+pub(super) const CLAIM_TIMERS: &str = include_str!("sql/claim_timers.sql");
 pub(super) const COMPLETE_RESPONSE: &str = include_str!("sql/complete_response.sql");
 pub(super) const COUNT_AFTER: &str = include_str!("sql/count_after.sql");
 pub(super) const COUNT_PARKED_EVENTS: &str = include_str!("sql/count_parked_events.sql");
+pub(super) const COUNT_TIMERS: &str = include_str!("sql/count_timers.sql");
 pub(super) const DELETE_CHECKPOINTS: &str = include_str!("sql/delete_checkpoints.sql");
 pub(super) const DELETE_PARKED_EVENTS: &str = include_str!("sql/delete_parked_events.sql");
 pub(super) const DELETE_RECEIPT: &str = include_str!("sql/delete_receipt.sql");
 pub(super) const EXPIRE_RESPONSE: &str = include_str!("sql/expire_response.sql");
+pub(super) const FAIL_TIMER: &str = include_str!("sql/fail_timer.sql");
 pub(super) const FIND_CALL: &str = include_str!("sql/find_call.sql");
 pub(super) const FIND_LEASE: &str = include_str!("sql/find_lease.sql");
 pub(super) const FIND_MIGRATIONS_TABLE: &str = include_str!("sql/find_migrations_table.sql");
 pub(super) const FIND_RESPONSE: &str = include_str!("sql/find_response.sql");
+pub(super) const FIND_TIMER: &str = include_str!("sql/find_timer.sql");
+pub(super) const FIRE_TIMER: &str = include_str!("sql/fire_timer.sql");
 pub(super) const FORGET_CALL: &str = include_str!("sql/forget_call.sql");
+pub(super) const FORGET_TIMER: &str = include_str!("sql/forget_timer.sql");
 pub(super) const FREE_RESPONSE: &str = include_str!("sql/free_response.sql");
+pub(super) const GIVE_BACK_TIMER: &str = include_str!("sql/give_back_timer.sql");
 pub(super) const HOLD_LEASE: &str = include_str!("sql/hold_lease.sql");
 pub(super) const LET_GO_OF_CALL: &str = include_str!("sql/let_go_of_call.sql");
 pub(super) const LET_GO_OF_RESPONSE: &str = include_str!("sql/let_go_of_response.sql");
 pub(super) const LIST_CALLS: &str = include_str!("sql/list_calls.sql");
 pub(super) const LIST_CHECKPOINTS: &str = include_str!("sql/list_checkpoints.sql");
+pub(super) const LIST_PARKED_TIMERS: &str = include_str!("sql/list_parked_timers.sql");
 pub(super) const LIST_RESPONSES: &str = include_str!("sql/list_responses.sql");
+pub(super) const LIST_TIMERS: &str = include_str!("sql/list_timers.sql");
 pub(super) const LOAD_PAGES: &str = include_str!("sql/load_pages.sql");
 pub(super) const LOAD_STREAM: &str = include_str!("sql/load_stream.sql");
 pub(super) const LOCK_CHECKPOINT: &str = include_str!("sql/lock_checkpoint.sql");
 pub(super) const LOCK_CHECKPOINTS: &str = include_str!("sql/lock_checkpoints.sql");
 pub(super) const LOCK_SCHEMA: &str = include_str!("sql/lock_schema.sql");
+pub(super) const MOVE_TIMER: &str = include_str!("sql/move_timer.sql");
 pub(super) const NOTE_FAILURE: &str = include_str!("sql/note_failure.sql");
 pub(super) const NOTIFY_EVENTS: &str = include_str!("sql/notify_events.sql");
 pub(super) const OPEN_STEPS: &str = include_str!("sql/open_steps.sql");
 pub(super) const PARK_EVENT_AGAIN: &str = include_str!("sql/park_event_again.sql");
+pub(super) const PARK_TIMER: &str = include_str!("sql/park_timer.sql");
 pub(super) const PAUSE_CHECKPOINTS: &str = include_str!("sql/pause_checkpoints.sql");
+pub(super) const POSTPONE_TIMER: &str = include_str!("sql/postpone_timer.sql");
 pub(super) const READ_ATTEMPT: &str = include_str!("sql/read_attempt.sql");
 pub(super) const READ_CHANNEL: &str = include_str!("sql/read_channel.sql");
 pub(super) const READ_CHECKPOINT: &str = include_str!("sql/read_checkpoint.sql");
@@ -65,6 +78,7 @@ pub(super) const READ_SCHEMA: &str = include_str!("sql/read_schema.sql");
 pub(super) const READ_STANDING: &str = include_str!("sql/read_standing.sql");
 pub(super) const READ_STREAM: &str = include_str!("sql/read_stream.sql");
 pub(super) const READ_STREAM_BACKWARD: &str = include_str!("sql/read_stream_backward.sql");
+pub(super) const READ_TIMER_STATES: &str = include_str!("sql/read_timer_states.sql");
 pub(super) const READ_VERSION: &str = include_str!("sql/read_version.sql");
 pub(super) const READ_VERSION_UNTIL: &str = include_str!("sql/read_version_until.sql");
 pub(super) const RELEASE_LEASE: &str = include_str!("sql/release_lease.sql");
@@ -73,10 +87,13 @@ pub(super) const RENAME_PARKED_EVENTS: &str = include_str!("sql/rename_parked_ev
 pub(super) const RENEW_CALL: &str = include_str!("sql/renew_call.sql");
 pub(super) const RENEW_LEASE: &str = include_str!("sql/renew_lease.sql");
 pub(super) const RENEW_RESPONSE: &str = include_str!("sql/renew_response.sql");
+pub(super) const RENEW_TIMERS: &str = include_str!("sql/renew_timers.sql");
 pub(super) const RESOLVE_CALL: &str = include_str!("sql/resolve_call.sql");
 pub(super) const RESUME_CHECKPOINTS: &str = include_str!("sql/resume_checkpoints.sql");
+pub(super) const RESUME_TIMER: &str = include_str!("sql/resume_timer.sql");
 pub(super) const REVIVE_RESPONSE: &str = include_str!("sql/revive_response.sql");
 pub(super) const SAVE_SNAPSHOT: &str = include_str!("sql/save_snapshot.sql");
+pub(super) const SCHEDULE_TIMERS: &str = include_str!("sql/schedule_timers.sql");
 pub(super) const SET_BUILD: &str = include_str!("sql/set_build.sql");
 pub(super) const SPLIT_CHECKPOINT: &str = include_str!("sql/split_checkpoint.sql");
 pub(super) const SWAP_BUILD: &str = include_str!("sql/swap_build.sql");
@@ -87,10 +104,11 @@ pub(super) const SWEEP_TIMERS: &str = include_str!("sql/sweep_timers.sql");
 pub(super) const SWEEP_INBOX: &str = include_str!("sql/sweep_inbox.sql");
 pub(super) const TAKE_CALL: &str = include_str!("sql/take_call.sql");
 pub(super) const UNPARK_EVENT: &str = include_str!("sql/unpark_event.sql");
+pub(super) const WAKE_TIMERS: &str = include_str!("sql/wake_timers.sql");
 pub(super) const WRITE_STEP: &str = include_str!("sql/write_step.sql");
 
 /// Every statement by its file's name.
-pub(super) const ALL: [(&str, &str); 88] = [
+pub(super) const ALL: [(&str, &str); 106] = [
     ("abandoned_requests", ABANDONED_REQUESTS),
     ("advance_checkpoint", ADVANCE_CHECKPOINT),
     ("append_batch", APPEND_BATCH),
@@ -104,41 +122,54 @@ pub(super) const ALL: [(&str, &str); 88] = [
     ("audit_snapshots", AUDIT_SNAPSHOTS),
     ("begin_call", BEGIN_CALL),
     ("bury_response", BURY_RESPONSE),
+    ("cancel_timer", CANCEL_TIMER),
     ("check_positions", CHECK_POSITIONS),
     ("check_transaction", CHECK_TRANSACTION),
     ("begin_attempt", BEGIN_ATTEMPT),
     ("begin_checkpoint", BEGIN_CHECKPOINT),
     ("claim_checkpoint", CLAIM_CHECKPOINT),
     ("claim_response", CLAIM_RESPONSE),
+    ("claim_timers", CLAIM_TIMERS),
     ("complete_response", COMPLETE_RESPONSE),
     ("count_after", COUNT_AFTER),
     ("count_parked_events", COUNT_PARKED_EVENTS),
+    ("count_timers", COUNT_TIMERS),
     ("delete_checkpoints", DELETE_CHECKPOINTS),
     ("delete_parked_events", DELETE_PARKED_EVENTS),
     ("delete_receipt", DELETE_RECEIPT),
     ("expire_response", EXPIRE_RESPONSE),
+    ("fail_timer", FAIL_TIMER),
     ("find_call", FIND_CALL),
     ("find_lease", FIND_LEASE),
     ("find_migrations_table", FIND_MIGRATIONS_TABLE),
     ("find_response", FIND_RESPONSE),
+    ("find_timer", FIND_TIMER),
+    ("fire_timer", FIRE_TIMER),
     ("forget_call", FORGET_CALL),
+    ("forget_timer", FORGET_TIMER),
     ("free_response", FREE_RESPONSE),
+    ("give_back_timer", GIVE_BACK_TIMER),
     ("hold_lease", HOLD_LEASE),
     ("let_go_of_call", LET_GO_OF_CALL),
     ("let_go_of_response", LET_GO_OF_RESPONSE),
     ("list_calls", LIST_CALLS),
     ("list_checkpoints", LIST_CHECKPOINTS),
+    ("list_parked_timers", LIST_PARKED_TIMERS),
     ("list_responses", LIST_RESPONSES),
+    ("list_timers", LIST_TIMERS),
     ("load_pages", LOAD_PAGES),
     ("load_stream", LOAD_STREAM),
     ("lock_checkpoint", LOCK_CHECKPOINT),
     ("lock_checkpoints", LOCK_CHECKPOINTS),
     ("lock_schema", LOCK_SCHEMA),
+    ("move_timer", MOVE_TIMER),
     ("note_failure", NOTE_FAILURE),
     ("notify_events", NOTIFY_EVENTS),
     ("open_steps", OPEN_STEPS),
     ("park_event_again", PARK_EVENT_AGAIN),
+    ("park_timer", PARK_TIMER),
     ("pause_checkpoints", PAUSE_CHECKPOINTS),
+    ("postpone_timer", POSTPONE_TIMER),
     ("read_attempt", READ_ATTEMPT),
     ("read_channel", READ_CHANNEL),
     ("read_checkpoint", READ_CHECKPOINT),
@@ -156,6 +187,7 @@ pub(super) const ALL: [(&str, &str); 88] = [
     ("read_standing", READ_STANDING),
     ("read_stream", READ_STREAM),
     ("read_stream_backward", READ_STREAM_BACKWARD),
+    ("read_timer_states", READ_TIMER_STATES),
     ("read_version", READ_VERSION),
     ("read_version_until", READ_VERSION_UNTIL),
     ("release_lease", RELEASE_LEASE),
@@ -164,10 +196,13 @@ pub(super) const ALL: [(&str, &str); 88] = [
     ("renew_call", RENEW_CALL),
     ("renew_lease", RENEW_LEASE),
     ("renew_response", RENEW_RESPONSE),
+    ("renew_timers", RENEW_TIMERS),
     ("resolve_call", RESOLVE_CALL),
     ("resume_checkpoints", RESUME_CHECKPOINTS),
+    ("resume_timer", RESUME_TIMER),
     ("revive_response", REVIVE_RESPONSE),
     ("save_snapshot", SAVE_SNAPSHOT),
+    ("schedule_timers", SCHEDULE_TIMERS),
     ("set_build", SET_BUILD),
     ("split_checkpoint", SPLIT_CHECKPOINT),
     ("swap_build", SWAP_BUILD),
@@ -178,5 +213,6 @@ pub(super) const ALL: [(&str, &str); 88] = [
     ("sweep_inbox", SWEEP_INBOX),
     ("take_call", TAKE_CALL),
     ("unpark_event", UNPARK_EVENT),
+    ("wake_timers", WAKE_TIMERS),
     ("write_step", WRITE_STEP),
 ];

@@ -23,6 +23,8 @@ mod standing;
 mod statement;
 mod steps;
 mod store;
+mod timer;
+mod timers;
 mod transaction;
 mod work;
 

@@ -13,14 +13,20 @@ pub(super) const BEGIN_ATTEMPT: &str = include_str!("sql/begin_attempt.sql");
 pub(super) const BEGIN_CALL: &str = include_str!("sql/begin_call.sql");
 pub(super) const BEGIN_CHECKPOINT: &str = include_str!("sql/begin_checkpoint.sql");
 pub(super) const BURY_RESPONSE: &str = include_str!("sql/bury_response.sql");
+pub(super) const CANCEL_TIMER: &str = include_str!("sql/cancel_timer.sql");
 pub(super) const CLAIM_CHECKPOINT: &str = include_str!("sql/claim_checkpoint.sql");
 pub(super) const CLAIM_RESPONSE: &str = include_str!("sql/claim_response.sql");
+pub(super) const CLAIM_TIMERS: &str = include_str!("sql/claim_timers.sql");
 pub(super) const COMPLETE_RESPONSE: &str = include_str!("sql/complete_response.sql");
 pub(super) const COUNT_PARKED_EVENTS: &str = include_str!("sql/count_parked_events.sql");
+pub(super) const COUNT_TIMERS: &str = include_str!("sql/count_timers.sql");
 pub(super) const DELETE_CHECKPOINTS: &str = include_str!("sql/delete_checkpoints.sql");
 pub(super) const DELETE_PARKED_EVENTS: &str = include_str!("sql/delete_parked_events.sql");
 pub(super) const DRAW_FENCE: &str = include_str!("sql/draw_fence.sql");
+pub(super) const DRAW_FENCES: &str = include_str!("sql/draw_fences.sql");
+pub(super) const DUE_TIMERS: &str = include_str!("sql/due_timers.sql");
 pub(super) const EXPIRE_RESPONSE: &str = include_str!("sql/expire_response.sql");
+pub(super) const FAIL_TIMER: &str = include_str!("sql/fail_timer.sql");
 pub(super) const FIND_CALL: &str = include_str!("sql/find_call.sql");
 pub(super) const FIND_HIGHER_FENCE: &str = include_str!("sql/find_higher_fence.sql");
 pub(super) const FIND_LEASE: &str = include_str!("sql/find_lease.sql");
@@ -28,21 +34,31 @@ pub(super) const FIND_MIGRATIONS_TABLE: &str = include_str!("sql/find_migrations
 pub(super) const FIND_OBJECT: &str = include_str!("sql/find_object.sql");
 pub(super) const FIND_RESPONSE: &str = include_str!("sql/find_response.sql");
 pub(super) const FIND_STEP: &str = include_str!("sql/find_step.sql");
+pub(super) const FIND_TIMER: &str = include_str!("sql/find_timer.sql");
+pub(super) const FIRE_TIMER: &str = include_str!("sql/fire_timer.sql");
 pub(super) const FORGET_CALL: &str = include_str!("sql/forget_call.sql");
+pub(super) const FORGET_TIMER: &str = include_str!("sql/forget_timer.sql");
 pub(super) const FREE_RESPONSE: &str = include_str!("sql/free_response.sql");
+pub(super) const GIVE_BACK_TIMER: &str = include_str!("sql/give_back_timer.sql");
 pub(super) const INSERT_EVENT: &str = include_str!("sql/insert_event.sql");
 pub(super) const INSERT_RECEIPT: &str = include_str!("sql/insert_receipt.sql");
 pub(super) const LET_GO_OF_CALL: &str = include_str!("sql/let_go_of_call.sql");
 pub(super) const LET_GO_OF_RESPONSE: &str = include_str!("sql/let_go_of_response.sql");
 pub(super) const LIST_CALLS: &str = include_str!("sql/list_calls.sql");
 pub(super) const LIST_CHECKPOINTS: &str = include_str!("sql/list_checkpoints.sql");
+pub(super) const LIST_PARKED_TIMERS: &str = include_str!("sql/list_parked_timers.sql");
 pub(super) const LIST_RESPONSES: &str = include_str!("sql/list_responses.sql");
+pub(super) const LIST_TIMERS: &str = include_str!("sql/list_timers.sql");
 pub(super) const LOAD_STREAM: &str = include_str!("sql/load_stream.sql");
+pub(super) const MOVE_TIMER: &str = include_str!("sql/move_timer.sql");
+pub(super) const NEXT_TIMER: &str = include_str!("sql/next_timer.sql");
 pub(super) const NOTE_FAILURE: &str = include_str!("sql/note_failure.sql");
 pub(super) const OPEN_STEPS: &str = include_str!("sql/open_steps.sql");
 pub(super) const PARK_EVENT: &str = include_str!("sql/park_event.sql");
 pub(super) const PARK_EVENT_AGAIN: &str = include_str!("sql/park_event_again.sql");
+pub(super) const PARK_TIMER: &str = include_str!("sql/park_timer.sql");
 pub(super) const PAUSE_CHECKPOINTS: &str = include_str!("sql/pause_checkpoints.sql");
+pub(super) const POSTPONE_TIMER: &str = include_str!("sql/postpone_timer.sql");
 pub(super) const READ_ATTEMPT: &str = include_str!("sql/read_attempt.sql");
 pub(super) const READ_CHECKPOINT: &str = include_str!("sql/read_checkpoint.sql");
 pub(super) const READ_ENCODING: &str = include_str!("sql/read_encoding.sql");
@@ -56,6 +72,7 @@ pub(super) const READ_SCHEMA: &str = include_str!("sql/read_schema.sql");
 pub(super) const READ_STANDING: &str = include_str!("sql/read_standing.sql");
 pub(super) const READ_STREAM: &str = include_str!("sql/read_stream.sql");
 pub(super) const READ_STREAM_BACKWARD: &str = include_str!("sql/read_stream_backward.sql");
+pub(super) const READ_TIMER_STATES: &str = include_str!("sql/read_timer_states.sql");
 pub(super) const READ_VERSION: &str = include_str!("sql/read_version.sql");
 pub(super) const READ_VERSION_UNTIL: &str = include_str!("sql/read_version_until.sql");
 pub(super) const RELEASE_LEASE: &str = include_str!("sql/release_lease.sql");
@@ -64,10 +81,13 @@ pub(super) const RENAME_PARKED_EVENTS: &str = include_str!("sql/rename_parked_ev
 pub(super) const RENEW_CALL: &str = include_str!("sql/renew_call.sql");
 pub(super) const RENEW_LEASE: &str = include_str!("sql/renew_lease.sql");
 pub(super) const RENEW_RESPONSE: &str = include_str!("sql/renew_response.sql");
+pub(super) const RENEW_TIMERS: &str = include_str!("sql/renew_timers.sql");
 pub(super) const RESOLVE_CALL: &str = include_str!("sql/resolve_call.sql");
 pub(super) const RESUME_CHECKPOINTS: &str = include_str!("sql/resume_checkpoints.sql");
+pub(super) const RESUME_TIMER: &str = include_str!("sql/resume_timer.sql");
 pub(super) const REVIVE_RESPONSE: &str = include_str!("sql/revive_response.sql");
 pub(super) const SAVE_SNAPSHOT: &str = include_str!("sql/save_snapshot.sql");
+pub(super) const SCHEDULE_TIMERS: &str = include_str!("sql/schedule_timers.sql");
 pub(super) const SET_BUILD: &str = include_str!("sql/set_build.sql");
 pub(super) const SPLIT_CHECKPOINT: &str = include_str!("sql/split_checkpoint.sql");
 pub(super) const SWAP_BUILD: &str = include_str!("sql/swap_build.sql");
@@ -78,10 +98,11 @@ pub(super) const SWEEP_TIMERS: &str = include_str!("sql/sweep_timers.sql");
 pub(super) const SWEEP_INBOX: &str = include_str!("sql/sweep_inbox.sql");
 pub(super) const TAKE_CALL: &str = include_str!("sql/take_call.sql");
 pub(super) const UNPARK_EVENT: &str = include_str!("sql/unpark_event.sql");
+pub(super) const WAKE_TIMERS: &str = include_str!("sql/wake_timers.sql");
 pub(super) const WRITE_STEP: &str = include_str!("sql/write_step.sql");
 
 /// The statements that are sent as they stand.
-const WHOLE: [(&str, &str); 74] = [
+const WHOLE: [(&str, &str); 95] = [
     ("abandoned_requests", ABANDONED_REQUESTS),
     ("advance_checkpoint", ADVANCE_CHECKPOINT),
     ("audit_checkpoints", AUDIT_CHECKPOINTS),
@@ -93,14 +114,20 @@ const WHOLE: [(&str, &str); 74] = [
     ("begin_call", BEGIN_CALL),
     ("begin_checkpoint", BEGIN_CHECKPOINT),
     ("bury_response", BURY_RESPONSE),
+    ("cancel_timer", CANCEL_TIMER),
     ("claim_checkpoint", CLAIM_CHECKPOINT),
     ("claim_response", CLAIM_RESPONSE),
+    ("claim_timers", CLAIM_TIMERS),
     ("complete_response", COMPLETE_RESPONSE),
     ("count_parked_events", COUNT_PARKED_EVENTS),
+    ("count_timers", COUNT_TIMERS),
     ("delete_checkpoints", DELETE_CHECKPOINTS),
     ("delete_parked_events", DELETE_PARKED_EVENTS),
     ("draw_fence", DRAW_FENCE),
+    ("draw_fences", DRAW_FENCES),
+    ("due_timers", DUE_TIMERS),
     ("expire_response", EXPIRE_RESPONSE),
+    ("fail_timer", FAIL_TIMER),
     ("find_call", FIND_CALL),
     ("find_higher_fence", FIND_HIGHER_FENCE),
     ("find_lease", FIND_LEASE),
@@ -108,19 +135,29 @@ const WHOLE: [(&str, &str); 74] = [
     ("find_object", FIND_OBJECT),
     ("find_response", FIND_RESPONSE),
     ("find_step", FIND_STEP),
+    ("find_timer", FIND_TIMER),
+    ("fire_timer", FIRE_TIMER),
     ("forget_call", FORGET_CALL),
+    ("forget_timer", FORGET_TIMER),
     ("free_response", FREE_RESPONSE),
+    ("give_back_timer", GIVE_BACK_TIMER),
     ("let_go_of_call", LET_GO_OF_CALL),
     ("let_go_of_response", LET_GO_OF_RESPONSE),
     ("list_calls", LIST_CALLS),
     ("list_checkpoints", LIST_CHECKPOINTS),
+    ("list_parked_timers", LIST_PARKED_TIMERS),
     ("list_responses", LIST_RESPONSES),
+    ("list_timers", LIST_TIMERS),
     ("load_stream", LOAD_STREAM),
+    ("move_timer", MOVE_TIMER),
+    ("next_timer", NEXT_TIMER),
     ("note_failure", NOTE_FAILURE),
     ("open_steps", OPEN_STEPS),
     ("park_event", PARK_EVENT),
     ("park_event_again", PARK_EVENT_AGAIN),
+    ("park_timer", PARK_TIMER),
     ("pause_checkpoints", PAUSE_CHECKPOINTS),
+    ("postpone_timer", POSTPONE_TIMER),
     ("read_attempt", READ_ATTEMPT),
     ("read_checkpoint", READ_CHECKPOINT),
     ("read_encoding", READ_ENCODING),
@@ -133,6 +170,7 @@ const WHOLE: [(&str, &str); 74] = [
     ("read_schema", READ_SCHEMA),
     ("read_stream", READ_STREAM),
     ("read_stream_backward", READ_STREAM_BACKWARD),
+    ("read_timer_states", READ_TIMER_STATES),
     ("read_version", READ_VERSION),
     ("read_version_until", READ_VERSION_UNTIL),
     ("release_lease", RELEASE_LEASE),
@@ -141,10 +179,13 @@ const WHOLE: [(&str, &str); 74] = [
     ("renew_call", RENEW_CALL),
     ("renew_lease", RENEW_LEASE),
     ("renew_response", RENEW_RESPONSE),
+    ("renew_timers", RENEW_TIMERS),
     ("resolve_call", RESOLVE_CALL),
     ("resume_checkpoints", RESUME_CHECKPOINTS),
+    ("resume_timer", RESUME_TIMER),
     ("revive_response", REVIVE_RESPONSE),
     ("save_snapshot", SAVE_SNAPSHOT),
+    ("schedule_timers", SCHEDULE_TIMERS),
     ("set_build", SET_BUILD),
     ("split_checkpoint", SPLIT_CHECKPOINT),
     ("swap_build", SWAP_BUILD),
@@ -155,6 +196,7 @@ const WHOLE: [(&str, &str); 74] = [
     ("sweep_inbox", SWEEP_INBOX),
     ("take_call", TAKE_CALL),
     ("unpark_event", UNPARK_EVENT),
+    ("wake_timers", WAKE_TIMERS),
     ("write_step", WRITE_STEP),
 ];
 

@@ -86,7 +86,8 @@ impl Limits {
 /// How deep JSON may be nested: what is deeper serde_json does not read back.
 const JSON_DEPTH: usize = 127;
 
-fn check_depth(json: &str) -> Result<(), Error> {
+/// Makes sure that JSON can be read back.
+pub(super) fn check_depth(json: &str) -> Result<(), Error> {
     let (mut depth, mut is_text, mut is_escaped) = (0_usize, false, false);
     for byte in json.bytes() {
         match byte {

@@ -53,6 +53,8 @@ mod stored_response;
 )]
 pub(crate) mod telemetry;
 mod timer;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod timer_limits;
 mod timers;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod transaction;
@@ -124,6 +126,10 @@ pub(crate) use stored_response::{
     FoundResponse, body_columns, fingerprint, headers_json, number, recipe, request_json, request_of, state,
 };
 pub use timer::{Due, DueClaim, HeldTimer, NewTimer, Settled, Timer, TimerCounts, TimerQuery, TimerState};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) use timer_limits::{
+    COUNTED_TIMERS, check_due, check_new_timers, check_queue, check_renewed, check_woken, due_in_micros,
+};
 pub use timers::{TimerStore, TimerWork};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use transaction::HeldTransaction;

@@ -10,7 +10,9 @@ use async_trait::async_trait;
 use super::tally::{Command, Tally};
 use crate::{
     command::Repository,
-    store::{CheckpointStore, Clock, EventStore, ManualClock, ResponseStore, Retention, StepStore, SystemClock},
+    store::{
+        CheckpointStore, Clock, EventStore, ManualClock, ResponseStore, Retention, StepStore, SystemClock, TimerStore,
+    },
 };
 
 /// Holds one store on a database of its own, for one case.
@@ -32,6 +34,13 @@ pub trait Fixture: Send + Sync {
     ///
     /// Default: `None`, it does not; cases of them are not run, and say so.
     fn responses(&self) -> Option<AnswerStores> {
+        None
+    }
+
+    /// The same store, where it keeps timers as well.
+    ///
+    /// Default: `None`, it keeps none; cases of them are not run, and say so.
+    fn timers(&self) -> Option<Arc<dyn TimerStore>> {
         None
     }
 

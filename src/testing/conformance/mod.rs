@@ -56,6 +56,7 @@ mod checkpoints;
 mod claims;
 mod commands;
 mod data;
+mod due;
 mod fixture;
 mod idempotent_append;
 mod load;
@@ -67,10 +68,12 @@ mod responses;
 mod retention;
 mod runners;
 mod sample;
+mod settling;
 mod steps;
 mod subscription;
 mod tally;
 mod telling;
+mod timers;
 mod wait;
 
 pub use append::*;
@@ -89,8 +92,10 @@ pub use replay::*;
 pub use responses::*;
 pub use retention::*;
 pub use runners::*;
+pub use settling::*;
 pub use steps::*;
 pub use subscription::*;
+pub use timers::*;
 pub use wait::*;
 
 /// Makes the macro that makes a test of each case: the cases are listed once.
@@ -261,4 +266,24 @@ tests_of! {
     http_h06_what_expired_first_goes_first
     http_h07_sweepers_at_once_do_no_work_twice
     http_h06_receipts_and_steps_are_forgotten_after_their_time
+    store_085_timers_are_forgotten_after_their_time
+    store_084_no_timer_is_taken_before_it_is_due
+    store_084_setting_a_timer_again_changes_nothing
+    store_084_owners_share_what_is_due
+    store_084_what_became_due_first_is_taken_first
+    store_084_a_timer_is_not_lost_with_its_holder
+    store_084_signs_of_life_keep_a_timer
+    store_084_a_moved_timer_waits_for_its_new_time
+    store_084_a_cancelled_timer_does_not_fire
+    store_084_queues_know_nothing_of_each_other
+    store_084_timers_survive_a_restart
+    store_084_calls_that_are_repeated_have_one_effect
+    store_084_a_failed_timer_is_tried_again_after_its_pause
+    store_084_a_timer_that_is_given_back_is_due_as_it_was
+    store_084_a_parked_timer_waits_until_it_is_resumed
+    store_084_waking_makes_and_hastens
+    store_084_what_is_woken_while_it_is_held_is_looked_at_again
+    store_084_what_there_is_to_do_is_counted
+    store_084_timers_are_listed_page_by_page
+    store_102_timers_have_bounds
 }

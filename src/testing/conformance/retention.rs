@@ -7,10 +7,11 @@ use uuid::Uuid;
 
 use super::{
     claims::{A_MICRO, KEPT, LEASE, answer, answering, claim_of, finished, mine, running, scoped},
-    fixture::Factory,
+    due::{FIRED, QUEUE, claim, set},
+    fixture::{Factory, not_run},
     sample::{key, note, write},
 };
-use crate::store::{Error, Expiring, ResponseQuery, ResponseStore, ScopedKey, StepRecord, StepRun, StepState};
+use crate::store::{Error, Expiring, ResponseQuery, ResponseStore, ScopedKey, Settled, StepRecord, StepRun, StepState};
 
 async fn answer_under(store: &dyn ResponseStore, key: &ScopedKey, keep_for: Duration) {
     let lease = mine(store.claim_response(&claim_of(key)).await);
@@ -128,4 +129,34 @@ pub async fn http_h06_receipts_and_steps_are_forgotten_after_their_time(factory:
         assert_eq!(stores.retention.sweep(what, 100).await.unwrap(), 1, "{what:?}");
     }
     assert!(fixture.store().receipt(id, &key("for-ever")).await.unwrap().is_some());
+}
+
+/// Timers that have fired or were cancelled are forgotten after their time; those that wait or are parked, never.
+pub async fn store_085_timers_are_forgotten_after_their_time(factory: &dyn Factory) {
+    let Some((fixture, stores, clock)) = answering(factory, "85").await else { return };
+    let Some(timers) = fixture.timers() else {
+        not_run("85", "the store keeps no timers");
+        return;
+    };
+    set(&*timers, 1..=40, Duration::ZERO).await;
+    for held in claim(&*timers, "one", 30).await.timers {
+        let settled = match held.timer.id.as_u128() {
+            1..=10 => FIRED,
+            11..=20 => Settled::Fired { keep_for: KEPT * 2 },
+            _ => Settled::Parked { failure: "no".to_owned() },
+        };
+        assert!(timers.settle_timer(&held, &settled).await.unwrap());
+    }
+    timers.cancel_timer(QUEUE, Uuid::from_u128(50), KEPT).await.unwrap();
+    clock.advance(KEPT - A_MICRO);
+    assert_eq!(stores.retention.sweep(Expiring::Timers, 100).await.unwrap(), 0);
+    clock.advance(A_MICRO);
+    assert_eq!(stores.retention.sweep(Expiring::Timers, 4).await.unwrap(), 4);
+    assert_eq!(stores.retention.sweep(Expiring::Timers, 100).await.unwrap(), 7);
+    clock.advance(KEPT);
+    assert_eq!(stores.retention.sweep(Expiring::Timers, 100).await.unwrap(), 10);
+    clock.advance(KEPT * 1_000);
+    assert_eq!(stores.retention.sweep(Expiring::Timers, 100).await.unwrap(), 0);
+    let counts = timers.count_timers(QUEUE).await.unwrap();
+    assert_eq!((counts.waiting, counts.parked), (10, 10));
 }

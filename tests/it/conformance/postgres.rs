@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use annals::{
-    CheckpointStore, Clock, EventStore, Limits, PostgresOptions, PostgresStore,
+    CheckpointStore, Clock, EventStore, Limits, PostgresOptions, PostgresStore, TimerStore,
     testing::conformance::{AnswerStores, Capabilities, Fixture},
 };
 use async_trait::async_trait;
@@ -52,6 +52,10 @@ impl Fixture for OnServer {
         Some(AnswerStores::of(&self.store))
     }
 
+    fn timers(&self) -> Option<Arc<dyn TimerStore>> {
+        Some(Arc::new(self.store.clone()))
+    }
+
     fn capabilities(&self) -> Capabilities {
         self.capabilities
     }
@@ -94,7 +98,8 @@ const GRANTS: &str = "
     GRANT SELECT, INSERT ON ordering.annals_events TO annals_test_app;
     GRANT SELECT, INSERT, UPDATE, DELETE ON ordering.annals_receipts, ordering.annals_snapshots,
         ordering.annals_checkpoints, ordering.annals_parked_events, ordering.annals_responses, ordering.annals_steps,
-        ordering.annals_client_keys TO annals_test_app;
+        ordering.annals_client_keys, ordering.annals_timers, ordering.annals_inbox, ordering.annals_inbox_places
+        TO annals_test_app;
     GRANT SELECT, USAGE ON SEQUENCE ordering.annals_positions TO annals_test_app;
     GRANT USAGE ON SEQUENCE ordering.annals_fences TO annals_test_app";
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use annals::{
-    CheckpointStore, Clock, EventStore, Limits, SqliteStore,
+    CheckpointStore, Clock, EventStore, Limits, SqliteStore, TimerStore,
     testing::conformance::{AnswerStores, Capabilities, Fixture},
 };
 use async_trait::async_trait;
@@ -35,6 +35,10 @@ impl Fixture for InFile {
 
     fn responses(&self) -> Option<AnswerStores> {
         Some(AnswerStores::of(&self.store))
+    }
+
+    fn timers(&self) -> Option<Arc<dyn TimerStore>> {
+        Some(Arc::new(self.store.clone()))
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -70,6 +74,10 @@ impl Fixture for InMemory {
 
     fn responses(&self) -> Option<AnswerStores> {
         Some(AnswerStores::of(&self.0))
+    }
+
+    fn timers(&self) -> Option<Arc<dyn TimerStore>> {
+        Some(Arc::new(self.0.clone()))
     }
 
     fn capabilities(&self) -> Capabilities {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// The tables that grow.
-const TABLES: [&str; 7] = [
+const TABLES: [&str; 8] = [
     "annals_events",
     "annals_receipts",
     "annals_snapshots",
@@ -11,6 +11,7 @@ const TABLES: [&str; 7] = [
     "annals_responses",
     "annals_steps",
     "annals_client_keys",
+    "annals_timers",
 ];
 
 pub const NESTED_LOOP: &str = "a nested loop of rows in hand";

@@ -78,6 +78,12 @@ const FILL: &str = "
     FROM annals_events;
     INSERT INTO annals_client_keys (client, idempotency_key, fingerprint, method, url, headers, body, created_at, takes)
     SELECT 'client-' || (position % 10), position::text, sha256('request'), 'POST', 'url', '[]', '', now(), 1 FROM annals_events;
+    INSERT INTO annals_timers (queue, timer_id, state, due_at, next_at, payload, revision, fence, attempts, scheduled_at,
+                               expires_at)
+    SELECT 'queue-' || (position % 10), gen_random_uuid(), CASE WHEN position % 4 = 3 THEN 3 ELSE 0 END,
+           now() + position * interval '1 second', now() + position * interval '1 second', '{}', 1, 0, 0, now(),
+           CASE WHEN position % 4 = 3 THEN now() + position * interval '1 minute' END
+    FROM annals_events;
     ANALYZE";
 
 /// A connection as the store makes it for a statement.
@@ -151,6 +157,8 @@ fn found_in(name: &str, plan: &Value) -> Vec<String> {
         "abandoned_requests" => "lease_expires_at",
         _ if name.contains("response") => "scope",
         _ if name.contains("step") => "run_id",
+        "claim_timers" | "count_timers" => "queue",
+        _ if name.contains("timer") => "timer_id",
         _ if name.ends_with("_call") || name.ends_with("_calls") => "client",
         _ => "aggregate_id",
     };
@@ -158,7 +166,7 @@ fn found_in(name: &str, plan: &Value) -> Vec<String> {
     let one_row: &[&str] = match name {
         "append_one" => &["bound", "granted", "won"],
         "advance_checkpoint" => &["moved"],
-        _ if name.contains("response") || name.contains("step") => &["bound", "clock"],
+        _ if ["response", "step", "timer"].iter().any(|of| name.contains(of)) => &["bound", "clock"],
         _ => &["bound"],
     };
     complaints(plan, key, one_row)

@@ -58,8 +58,16 @@ async fn no_statement_walks_through_all_events() {
         let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
         let plan = sqlx::query(explain).fetch_all(&mut connection).await.unwrap();
         for step in plan.iter().map(|row| row.get::<String, _>("detail")) {
-            // What is given as JSON is walked through, and so are rows of VALUES.
-            let given = ["input", "json_each", "CONSTANT ROW", "VALUES CLAUSE", "annals_migrations", "sqlite_schema"];
+            // What is given as JSON is walked through, and so are rows of VALUES, and those that a LIMIT has counted out.
+            let given = [
+                "input",
+                "bounded",
+                "json_each",
+                "CONSTANT ROW",
+                "VALUES CLAUSE",
+                "annals_migrations",
+                "sqlite_schema",
+            ];
             let walks = step.starts_with("SCAN ") && !given.iter().any(|given| step.contains(given));
             assert!(!walks, "{name}.sql: {step}");
             assert!(!step.contains("TEMP B-TREE"), "{name}.sql sorts: {step}");
