@@ -64,6 +64,15 @@ impl<A: Aggregate> Id<A> {
         Self::from_uuid(Uuid::new_v5(&namespace, key.as_bytes()))
     }
 
+    /// Derives the id from another aggregate's: that of the one `A` that goes with it.
+    ///
+    /// Such as the process of an order. No two aggregates share an id, of whatever type they are. The same as
+    /// [`natural`](Self::natural) with the other id as its key.
+    #[must_use]
+    pub fn derived<B>(from: Id<B>) -> Self {
+        Self::natural(from.uuid.hyphenated().encode_lower(&mut Uuid::encode_buffer()))
+    }
+
     /// Takes a UUID for the id of an `A`.
     #[must_use]
     pub const fn from_uuid(uuid: Uuid) -> Self {

@@ -141,7 +141,7 @@ mod tests {
             assert_eq!(due_in_micros(whole + TimeDelta::nanoseconds(nanos)), whole + TimeDelta::microseconds(1));
         }
         check_due(whole).unwrap();
-        for beyond in [chrono::DateTime::<chrono::Utc>::MAX_UTC, chrono::DateTime::<chrono::Utc>::MIN_UTC] {
+        for beyond in [DateTime::<chrono::Utc>::MAX_UTC, DateTime::<chrono::Utc>::MIN_UTC] {
             assert!(check_due(beyond).is_err(), "{beyond}");
         }
     }

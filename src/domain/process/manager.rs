@@ -56,7 +56,7 @@ use crate::domain::{Id, Upcasters};
 ///
 ///     fn correlate(input: &Input) -> Option<Id<Process<Self>>> {
 ///         let Input::Placed { order, .. } = input;
-///         Some(Id::from_uuid(order.uuid()))
+///         Some(Id::derived(*order))
 ///     }
 ///
 ///     fn react(&self, signal: Signal<'_, Input>, _: DateTime<Utc>) -> Reaction<Event> {
@@ -110,7 +110,7 @@ pub trait ProcessManager: Default + Send + Sync + 'static {
     /// Says to which process an input belongs; `None`: to none.
     ///
     /// The first input that leads to anything begins the process. Derive the id from the business:
-    /// `Id::natural("537434")`, or the id of the aggregate it is about.
+    /// `Id::natural("537434")`, or [`Id::derived`] from the id of the aggregate it is about.
     fn correlate(input: &Self::Input) -> Option<Id<Process<Self>>>;
 
     /// Says what is to be done.

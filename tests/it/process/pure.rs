@@ -147,5 +147,6 @@ fn the_given_when_then_of_aggregates_is_that_of_processes() {
         .when(take(2, Input::Mentioned { trip: trip(), number: 3 }))
         .then([ProcessEvent::Own(BookingEvent::Noted(3))]);
     Scenario::<Process<Booking>>::given([]).when(take(2, Input::Mentioned { trip: trip(), number: 3 })).then_nothing();
-    assert_eq!(booking_of(trip()).uuid(), trip().uuid());
+    assert_eq!(booking_of(trip()), booking_of(trip()));
+    assert_ne!(booking_of(trip()).uuid(), trip().uuid());
 }

@@ -201,5 +201,5 @@ impl ProcessManager for Booking {
 }
 
 pub fn booking_of(trip: Id<Trip>) -> Id<Process<Booking>> {
-    Id::from_uuid(trip.uuid())
+    Id::derived(trip)
 }
