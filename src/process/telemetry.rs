@@ -192,3 +192,41 @@ pub(super) fn outage_over(relay: &str, lasted: std::time::Duration) {
     #[cfg(feature = "tracing")]
     tracing::info!(annals.consumer = relay, seconds = lasted.as_secs_f64(), "the receiver of messages is back");
 }
+
+/// A timer is handed to its handler.
+pub(super) fn timer_begun(held: &crate::store::HeldTimer) {
+    #[cfg(feature = "metrics")]
+    if let Some(lease) = held.timer.lease.as_ref().filter(|_| held.timer.attempts == 1) {
+        let late = (lease.renewed_at - held.timer.due_at).to_std().unwrap_or_default();
+        metrics::histogram!("annals_timers_lag_seconds", "queue" => held.timer.queue.to_string())
+            .record(late.as_secs_f64());
+    }
+}
+
+/// A timer has fired.
+pub(super) fn timer_fired(queue: &str) {
+    #[cfg(feature = "metrics")]
+    metrics::counter!("annals_timers_fired_total", "queue" => queue.to_owned()).increment(1);
+}
+
+/// A timer's handler has failed; it is tried again.
+pub(super) fn timer_failed(held: &crate::store::HeldTimer, failure: &str) {
+    #[cfg(feature = "metrics")]
+    metrics::counter!("annals_timers_failed_total", "queue" => held.timer.queue.to_string()).increment(1);
+    #[cfg(feature = "tracing")]
+    tracing::warn!(
+        queue = &*held.timer.queue, id = %held.timer.id, attempt = held.timer.attempts, failure,
+        "a timer could not be fired; it is tried again"
+    );
+}
+
+/// A timer is set aside.
+pub(super) fn timer_parked(held: &crate::store::HeldTimer, failure: &str) {
+    #[cfg(feature = "metrics")]
+    metrics::counter!("annals_timers_parked_total", "queue" => held.timer.queue.to_string()).increment(1);
+    #[cfg(feature = "tracing")]
+    tracing::error!(
+        queue = &*held.timer.queue, id = %held.timer.id, attempts = held.timer.attempts, failure,
+        "a timer could not be fired, and is parked"
+    );
+}
