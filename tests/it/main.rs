@@ -37,6 +37,7 @@ mod redis;
 #[cfg(feature = "redis")]
 #[path = "../redis_server/mod.rs"]
 mod redis_server;
+mod relay;
 mod responses;
 mod scenario;
 mod snapshots;
