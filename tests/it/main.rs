@@ -17,6 +17,9 @@ mod http;
 mod http_client;
 mod migrations;
 mod model;
+#[cfg(feature = "nats")]
+#[path = "../nats_server/mod.rs"]
+mod nats_server;
 mod order_example;
 #[cfg(feature = "http")]
 mod payments_campaign;

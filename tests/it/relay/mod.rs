@@ -3,6 +3,10 @@
 mod behaviour;
 mod broker;
 mod cloud_events;
+#[cfg(feature = "nats")]
+mod nats;
+#[cfg(feature = "nats")]
+mod proxy;
 
 use std::time::Duration;
 
