@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     command::{ExecuteError, Repository},
-    domain::{Id, PlannedStep, Process, ProcessCommand, ProcessManager, ProcessStatus},
+    domain::{Id, PlannedStep, Process, ProcessCommand, ProcessManager, ProcessStatus, ProcessStepState},
     process::{StepError, StepFailure, Steps, Undo, due::Tend, stop::Stop, telemetry},
     store::{
         Error, HeldTimer, IdempotencyKey, Scope, ScopedKey, Settled, StepRun, StepStore, TimerStore, with_sources,
@@ -231,6 +231,10 @@ impl<P: ProcessManager> Performer<P> {
             let Some(untake) = untake else { continue };
             let known = steps.step(&step.planned.name).undo(undoing(untake, self.settings.call_timeout));
             known.known().map_err(halted)?;
+        }
+        // Of what was never begun there is nothing to undo; but somebody may be late, and about to begin it.
+        for step in process.steps().iter().filter(|step| step.state == ProcessStepState::Planned) {
+            steps.shut(&step.planned.name, step.planned.work.is_undoable()).await.map_err(halted)?;
         }
         steps.compensate().await.map_err(halted)
     }

@@ -18,6 +18,9 @@ use crate::{
     store::{Error, StepRecord, StepRun, StepState, StepStore},
 };
 
+/// The place of a step that nobody has begun, and that nobody is to begin any more.
+pub(super) const NEVER: u32 = i32::MAX.unsigned_abs();
+
 /// How often the store is asked before a step is given up.
 const STORE_TRIES: u32 = 8;
 
@@ -120,7 +123,9 @@ impl Book {
         let Some(found) = found else { return Err(self.fenced(name)) };
         let mut pages = self.pages();
         for record in found {
-            pages.last_ordinal = pages.last_ordinal.max(record.ordinal);
+            if record.ordinal != NEVER {
+                pages.last_ordinal = pages.last_ordinal.max(record.ordinal);
+            }
             pages.is_given_up |= record.state >= StepState::Undoing;
             pages.records.insert(record.name.clone(), record);
         }
@@ -172,6 +177,18 @@ impl Book {
         let Some(stands) = stands else { return Err(self.fenced(name)) };
         self.pages().records.insert(name.clone(), stands.clone());
         Ok(stands)
+    }
+
+    /// Sees to it that a step nobody has begun is not begun any more.
+    ///
+    /// By its own name: of two that write it at once the later one sees what the other has written.
+    pub(super) async fn shut(&self, name: &str, role: Role) -> Result<(), StepError> {
+        if self.record(name).is_some() {
+            return Ok(());
+        }
+        let kept = Kept::of(role, None).write().map_err(|error| StepError::codec(name, error))?;
+        let (name, result) = (name.to_owned(), Some(kept));
+        self.write(&StepRecord { name, ordinal: NEVER, state: StepState::Begun, result }).await.map(drop)
     }
 
     fn fenced(&self, name: &str) -> StepError {

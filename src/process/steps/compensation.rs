@@ -7,6 +7,7 @@ use tokio::time::sleep;
 
 use super::{
     StepError, StepFailure, Steps,
+    book::NEVER,
     failure::{BoxError, Kind},
     kept::{Kept, Role},
 };
@@ -118,6 +119,14 @@ impl Steps {
         Ok(())
     }
 
+    /// Sees to it that a step which was not begun is not begun any more, such as by whoever does not know that it is late.
+    ///
+    /// Before [`compensate`](Self::compensate), which has nothing to shut such a one out by.
+    pub(in crate::process) async fn shut(&self, name: &str, is_undoable: bool) -> Result<(), StepError> {
+        self.book().open(name).await?;
+        self.book().shut(name, if is_undoable { Role::Undoable } else { Role::Plain }).await
+    }
+
     fn need(&self, name: &str) -> Result<Need, StepError> {
         let Some(record) = self.book().record(name) else { return Ok(Need::Nothing) };
         let role = self.kept(&record)?.role;
@@ -125,6 +134,7 @@ impl Steps {
             (StepState::Refused | StepState::Undone, _) | (_, Role::Afterwards) | (StepState::Done, Role::Plain) => {
                 Need::Nothing
             }
+            (StepState::Begun, _) if record.ordinal == NEVER => Need::Closing(record),
             (_, Role::Plain) => Need::Closing(record),
             (_, Role::Undoable) => Need::Undoing(record),
         })
