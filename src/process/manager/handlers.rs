@@ -162,6 +162,8 @@ struct Command<A: Aggregate> {
     repository: Repository<A>,
     id: Id<A>,
     command: A::Command,
+    /// As it was planned: what the key stands for, also where later code writes the same command otherwise.
+    planned: Json,
     aggregate: PhantomData<fn() -> A>,
 }
 
@@ -170,13 +172,14 @@ where
     A::Command: DeserializeOwned + 'static,
 {
     fn read(repository: &Repository<A>, id: Uuid, command: &RawValue) -> Result<Arc<Self>, serde_json::Error> {
-        let command = serde_json::from_str(command.get())?;
+        let (planned, command) = (command.to_owned(), serde_json::from_str(command.get())?);
         let (repository, id) = (repository.clone(), Id::from_uuid(id));
-        Ok(Arc::new(Self { repository, id, command, aggregate: PhantomData }))
+        Ok(Arc::new(Self { repository, id, command, planned, aggregate: PhantomData }))
     }
 
     async fn execute(&self, key: IdempotencyKey) -> Result<(), StepFailure> {
-        match self.repository.execute(self.id, &self.command).idempotency_key(key).await {
+        let execute = self.repository.execute(self.id, &self.command).idempotency_key(key);
+        match execute.fingerprint_of(&self.planned).await {
             Ok(_) => Ok(()),
             Err(ExecuteError::Rejected { rejection, .. }) => Err(StepFailure::refused(&rejection)),
             Err(ExecuteError::Store(error)) if error.is_retryable() => Err(StepFailure::retryable(error)),

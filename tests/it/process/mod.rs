@@ -1,10 +1,17 @@
 //! Process managers and those who run them.
 
+mod attempts;
+mod cases;
+mod crash;
 mod ends;
+mod errand;
+mod history;
+mod late;
 mod place;
 mod pure;
 mod service;
 mod trip;
+mod with_points;
 
 use std::time::Duration;
 

@@ -6,8 +6,8 @@ mod crash;
 mod memory;
 mod model;
 mod order;
-mod points;
-mod service;
+pub mod points;
+pub mod service;
 
 use std::sync::Arc;
 

@@ -58,7 +58,7 @@ pub async fn take(steps: &Steps, part: &Part, service: &Service, points: &Arc<Po
     let (undoing, undoing_points, undone) = (service.clone(), Arc::clone(points), name.clone());
     let undo = move |undo: Undo<String>| {
         let (service, points, name) = (undoing.clone(), Arc::clone(&undoing_points), undone.clone());
-        async move { service.undo(&points, &name, undo).await }
+        async move { service.undo(&points, &name, (&undo.key, &undo.action_key), undo.result).await }
     };
     step.undo(undo).run(call).await
 }

@@ -41,6 +41,11 @@ impl Points {
         Arc::new(Self { passed: AtomicU32::new(0), stop_at, stopped: Notify::new(), gate: Semaphore::new(0) })
     }
 
+    /// How many were passed.
+    pub fn passed(&self) -> u32 {
+        self.passed.load(Ordering::SeqCst)
+    }
+
     pub async fn pass(&self) {
         tokio::task::yield_now().await;
         let number = self.passed.fetch_add(1, Ordering::SeqCst);

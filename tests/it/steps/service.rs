@@ -5,10 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use annals::{
-    IdempotencyKey,
-    process::{StepFailure, Undo},
-};
+use annals::{IdempotencyKey, process::StepFailure};
 
 use super::points::Points;
 
@@ -106,7 +103,15 @@ impl Service {
     }
 
     /// Undoes what has happened under the step's key, and keeps it from happening; once for a key.
-    pub async fn undo(&self, points: &Points, name: &str, undo: Undo<String>) -> Result<(), StepFailure> {
+    ///
+    /// The keys: of the call that undoes, and of the one that is undone.
+    pub async fn undo(
+        &self,
+        points: &Points,
+        name: &str,
+        (key, action_key): (&IdempotencyKey, &IdempotencyKey),
+        result: Option<String>,
+    ) -> Result<(), StepFailure> {
         points.pass().await;
         let noise = self.next_noise(&format!("undo {name}"));
         match noise {
@@ -114,15 +119,15 @@ impl Service {
             Some(Noise::Busy) => return Err(StepFailure::retryable("busy")),
             Some(Noise::LostReply) | None => {}
         }
-        if let Some(result) = &undo.result {
-            assert_eq!(*result, format!("{name}-id"));
+        if let Some(result) = result {
+            assert_eq!(result, format!("{name}-id"));
         }
         {
             let mut books = self.books();
-            let times = books.undo_keys.entry(undo.key.as_str().to_owned()).or_default();
+            let times = books.undo_keys.entry(key.as_str().to_owned()).or_default();
             *times += 1;
             let is_first = *times == 1;
-            let entry = books.entries.entry(undo.action_key.as_str().to_owned()).or_default();
+            let entry = books.entries.entry(action_key.as_str().to_owned()).or_default();
             name.clone_into(&mut entry.name);
             if is_first {
                 entry.is_cancelled = true;
