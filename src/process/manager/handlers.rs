@@ -20,7 +20,7 @@ type Running<T> = Pin<Box<dyn Future<Output = Result<T, StepFailure>> + Send>>;
 /// A step that can be taken: its request has been read.
 pub(super) type Take = Arc<dyn Fn(IdempotencyKey, bool) -> Running<Json> + Send + Sync>;
 /// A step that can be undone.
-pub(super) type Untake = Arc<dyn Fn(Undo<Json>) -> Running<()> + Send + Sync>;
+pub(super) type Untake = Arc<dyn Fn(Undo<Json>, bool) -> Running<()> + Send + Sync>;
 
 type MakeTake = dyn Fn(Uuid, &PlannedStep) -> Result<Take, serde_json::Error> + Send + Sync;
 type MakeUntake = dyn Fn(Uuid, &PlannedStep) -> Result<Untake, serde_json::Error> + Send + Sync;
@@ -86,14 +86,14 @@ impl Handlers {
         let make = move |process_id, planned: &PlannedStep| {
             let request: R = request_of(planned)?;
             let (handler, step) = (Arc::clone(&handler), planned.name.clone());
-            let untake = move |undo: Undo<Json>| -> Running<()> {
+            let untake = move |undo: Undo<Json>, is_key_old| -> Running<()> {
                 let Undo { key, action_key, result } = undo;
                 let result = match result.map(|result| serde_json::from_str(result.get())).transpose() {
                     Ok(result) => result,
                     Err(error) => return Box::pin(async move { Err(StepFailure::unknown(without_data(error))) }),
                 };
                 let (request, step) = (request.clone(), step.clone());
-                Box::pin(handler(UndoCall { process_id, step, request, key, action_key, result }))
+                Box::pin(handler(UndoCall { process_id, step, request, key, action_key, result, is_key_old }))
             };
             Ok(Arc::new(untake) as Untake)
         };
@@ -110,6 +110,15 @@ impl Handlers {
             StepWork::Call { handler, .. } => self.kept_for.get(handler).copied(),
             StepWork::Command { .. } => None,
         }
+    }
+
+    /// The same for what undoes it, which has to do with the keys of both.
+    pub(super) fn undo_kept_for(&self, planned: &PlannedStep) -> Option<Duration> {
+        let undo = match &planned.work {
+            StepWork::Call { undo_handler: Some(handler), .. } => self.kept_for.get(handler).copied(),
+            StepWork::Call { .. } | StepWork::Command { .. } => None,
+        };
+        self.kept_for(planned).into_iter().chain(undo).min()
     }
 
     /// Finds out how a step is taken, and undone if it can be.
@@ -206,7 +215,7 @@ where
     /// Undoes what has happened, and sees to it that it does not happen any more where it has not.
     fn untake(self: Arc<Self>, id: Uuid, undo: &RawValue) -> Result<Untake, serde_json::Error> {
         let undo = Command::read(&self, id, undo)?;
-        Ok(Arc::new(move |keys| {
+        Ok(Arc::new(move |keys, _| {
             let undo = Arc::clone(&undo);
             Box::pin(async move {
                 let is_done = keys.result.is_some()

@@ -210,7 +210,7 @@ impl<P: ProcessManager> Performer<P> {
         let step = steps.step(&planned.name).within(call_timeout);
         let action = |key| take(key, is_key_old);
         let taken = match untake {
-            Some(untake) => step.undo(undoing(untake, call_timeout)).run(action).await,
+            Some(untake) => step.undo(undoing(untake, is_key_old, call_timeout)).run(action).await,
             None => step.run(action).await,
         };
         match taken {
@@ -229,7 +229,10 @@ impl<P: ProcessManager> Performer<P> {
         for step in process.steps().iter().filter(|step| step.planned.work.is_undoable()) {
             let (_, untake) = self.handlers.find(held.timer.id, &step.planned).map_err(Halt::Park)?;
             let Some(untake) = untake else { continue };
-            let known = steps.step(&step.planned.name).undo(undoing(untake, self.settings.call_timeout));
+            let kept_for = self.handlers.undo_kept_for(&step.planned);
+            let is_key_old = is_old(step.planned.planned_at, self.timers.timer_clock(), kept_for);
+            let known = steps.step(&step.planned.name);
+            let known = known.undo(undoing(untake, is_key_old, self.settings.call_timeout));
             known.known().map_err(halted)?;
         }
         // Of what was never begun there is nothing to undo; but somebody may be late, and about to begin it.
@@ -265,11 +268,12 @@ fn learn<P>(places: &Places, process: &Process<P>) {
 /// Undoes a step within a time. What takes longer may have been done: it is done again, with the same key.
 fn undoing(
     untake: Untake,
+    is_key_old: bool,
     within: Duration,
 ) -> impl Fn(Undo<Json>) -> std::pin::Pin<Box<dyn Future<Output = Result<(), StepFailure>> + Send>> + Send + Sync + 'static
 {
     move |undo| {
-        let undone = untake(undo);
+        let undone = untake(undo, is_key_old);
         Box::pin(async move {
             match tokio::time::timeout(within, undone).await {
                 Ok(undone) => undone,

@@ -196,7 +196,7 @@ where
     /// Says how long the service behind a handler keeps its keys. Default: for as long as a process takes.
     ///
     /// A step that is older is called with [`Call::is_key_old`] set, and a warning: the service may take a repetition for a
-    /// new request by then.
+    /// new request by then. What undoes it is told by [`UndoCall::is_key_old`].
     pub fn keys_kept_for(mut self, handler: impl Into<String>, time: Duration) -> Self {
         self.handlers.keys_kept_for(handler.into(), time);
         self
