@@ -107,6 +107,7 @@ struct Record<'p, P: ProcessManager> {
     at: DateTime<Utc>,
     events: Events<P>,
     planned: Vec<String>,
+    /// The timers that are set by this, and were not before.
     timers: Vec<String>,
     /// As it is after what is recorded so far.
     status: ProcessStatus,
@@ -216,10 +217,15 @@ impl<'p, P: ProcessManager> Record<'p, P> {
                 return Err(self.wrong(format!("sets more than {TIMERS} timers in one process")));
             }
             Some(due_at) => {
-                self.timers.push(timer.clone());
+                if !is_set {
+                    self.timers.push(timer.clone());
+                }
                 self.note(ProcessNote::ProcessTimerSet { timer, due_at });
             }
-            None if is_set => self.note(ProcessNote::ProcessTimerCancelled { timer }),
+            None if is_set => {
+                self.timers.retain(|set| *set != timer);
+                self.note(ProcessNote::ProcessTimerCancelled { timer });
+            }
             None => {}
         }
         Ok(())

@@ -132,6 +132,8 @@ impl<P: ProcessManager> Performer<P> {
                 return Ok(Settled::Idle);
             }
             if process.next_due().is_some_and(|due_at| due_at <= now) {
+                // Where it cannot be fired nothing is gained by trying it at once.
+                so_far.next_due = None;
                 self.tell(id, ProcessCommand::Fire { at: now }).await?;
                 so_far.has_got_on = true;
                 continue;
