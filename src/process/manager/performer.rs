@@ -18,7 +18,7 @@ use super::{
 use crate::{
     command::{ExecuteError, Repository},
     domain::{Id, PlannedStep, Process, ProcessCommand, ProcessManager, ProcessStatus, ProcessStepState},
-    process::{StepError, StepFailure, Steps, Undo, due::Tend, stop::Stop, telemetry},
+    process::{StepError, StepFailure, Steps, Undo, due::Tend, patience::Pauses, stop::Stop, telemetry},
     store::{
         Error, HeldTimer, IdempotencyKey, Scope, ScopedKey, Settled, StepRun, StepStore, TimerStore, with_sources,
     },
@@ -58,6 +58,9 @@ struct SoFar {
 
 /// The shortest pause before a failing process is tried again.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
+
+/// The longest pauses between the calls of one attempt that undo a step: nobody else may have the process meanwhile.
+const UNDO_PAUSES: Pauses = Pauses::new(Duration::from_millis(100), Duration::from_secs(5));
 
 /// What the keys of steps are made of, by the steps' names.
 type Places = Arc<Mutex<BTreeMap<String, String>>>;
@@ -233,7 +236,9 @@ impl<P: ProcessManager> Performer<P> {
             let Some(untake) = untake else { continue };
             let kept_for = self.handlers.undo_kept_for(&step.planned);
             let is_key_old = is_old(step.planned.planned_at, self.timers.timer_clock(), kept_for);
+            let pauses = self.settings.pauses;
             let known = steps.step(&step.planned.name);
+            let known = known.pauses(pauses.first.min(UNDO_PAUSES.first), pauses.longest.min(UNDO_PAUSES.longest));
             let known = known.undo(undoing(untake, is_key_old, self.settings.call_timeout));
             known.known().map_err(halted)?;
         }
