@@ -14,6 +14,7 @@ use std::{
 use futures_util::{
     FutureExt as _,
     future::{Either, select},
+    stream::{StreamExt as _, iter},
 };
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit, Semaphore},
@@ -101,7 +102,7 @@ impl<T: Tend> DueRunner<T> {
             }
             Either::Right(((), _)) => Ok(()),
         };
-        round.leave();
+        round.give_back().await;
         ended.map(|()| round.seen_to.load(Ordering::Relaxed))
     }
 }
@@ -185,13 +186,17 @@ impl<T: Tend> Round<'_, T> {
         let task = tokio::spawn(async move {
             let settled = match at_work.timer.attempts.saturating_sub(1) {
                 // It was taken as often and has come to no end: whoever had it was killed by it, or with it.
-                times if times >= attempts => Settled::Parked {
-                    failure: format!("{times} runners in a row have begun it, and have ended before it was done"),
-                },
+                times if times >= attempts => {
+                    let failure = format!("{times} runners in a row have begun it, and have ended before it was done");
+                    parked(&at_work, failure)
+                }
                 times => match AssertUnwindSafe(tend.tend(&at_work, &stop)).catch_unwind().await {
                     Ok(settled) => settled,
-                    Err(_) if times + 1 >= attempts => Settled::Parked { failure: PANICKED.to_owned() },
-                    Err(_) => Settled::Failed { pause: PANIC, failure: PANICKED.to_owned() },
+                    Err(_) if times + 1 >= attempts => parked(&at_work, PANICKED.to_owned()),
+                    Err(_) => {
+                        telemetry::timer_failed(&at_work, PANICKED);
+                        Settled::Failed { pause: PANIC, failure: PANICKED.to_owned() }
+                    }
                 },
             };
             settle(&*timers, &at_work, &settled, lease).await;
@@ -229,11 +234,24 @@ impl<T: Tend> Round<'_, T> {
         }
     }
 
-    /// Ends what has not come to its end by itself.
-    fn leave(&self) {
-        for (_, (_, task)) in self.under_way().drain() {
+    /// Ends what has not come to its end by itself, and gives it back: whoever runs elsewhere need not wait for its leases.
+    async fn give_back(&self) {
+        let left: Vec<_> = self.under_way().drain().map(|(_, left)| left).collect();
+        for (_, task) in &left {
             task.abort();
         }
+        let all = self.slots.acquire_many(self.runner.concurrency.try_into().unwrap_or(u32::MAX));
+        // A task that computes ends at its next pause. Others may have what it holds only once it has ended.
+        if timeout(GIVING_BACK, all).await.is_err() {
+            return;
+        }
+        let give_back = iter(&left).for_each_concurrent(GIVEN_BACK_AT_ONCE, |(held, _)| async {
+            if let Err(error) = self.runner.timers.settle_timer(held, &Settled::GivenBack).await {
+                telemetry::due_interrupted(&self.runner.queue, &error);
+            }
+        });
+        // What is not given back in time is free when its lease lapses.
+        drop(timeout(GIVING_BACK, give_back).await);
     }
 }
 
@@ -246,10 +264,20 @@ impl<T> Drop for Round<'_, T> {
     }
 }
 
+/// How long is waited for tasks that were ended, and for the store to take back what they held; and how many at once.
+const GIVING_BACK: Duration = Duration::from_secs(5);
+const GIVEN_BACK_AT_ONCE: usize = 8;
+
 /// The most that is taken, or renewed, with one statement.
 const MOST_AT_ONCE: usize = 1_000;
 
 const PANICKED: &str = "it has panicked";
+
+/// Sets aside what its tender could not.
+fn parked(held: &HeldTimer, failure: String) -> Settled {
+    telemetry::timer_parked(held, &failure);
+    Settled::Parked { failure }
+}
 
 /// Says what became of it, as often as it takes; no longer than the lease lasts.
 async fn settle(timers: &dyn TimerStore, held: &HeldTimer, settled: &Settled, lease: Duration) {

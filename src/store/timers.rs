@@ -19,7 +19,7 @@ use super::{Due, DueClaim, Error, HeldTimer, NewTimer, Settled, Timer, TimerCoun
 pub trait TimerStore: fmt::Debug + Send + Sync {
     /// Sets timers, all or none: 1,000 at the most. Tells how each stands then.
     ///
-    /// One whose id is there already stays as it is, waiting or fired or cancelled.
+    /// One whose id is there already stays as it is, waiting or fired or cancelled. Of those with one id the first counts.
     ///
     /// # Errors
     ///
@@ -47,7 +47,8 @@ pub trait TimerStore: fmt::Debug + Send + Sync {
 
     /// Has something be looked at, at this time or sooner: 1,000 at the most.
     ///
-    /// Makes what is not there. What is held is looked at again afterwards; what is parked stays so.
+    /// Makes what is not there. What is held is looked at again afterwards; what has failed, after its pause. What is parked,
+    /// has fired or was cancelled stays so.
     ///
     /// # Errors
     ///

@@ -52,6 +52,7 @@ mod sweeper;
 mod takeover;
 #[cfg(all(feature = "tracing", feature = "metrics"))]
 mod telemetry;
+mod timers;
 mod verify;
 mod watch;
 mod work;

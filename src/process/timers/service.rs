@@ -61,7 +61,7 @@ use crate::{
 ///         let (repository, done) = (repository.clone(), done.lock().unwrap().take());
 ///         async move {
 ///             let order: Id<Order> = timer.payload()?;
-///             repository.execute(order, OrderCommand::CancelUnpaid).idempotency_key(timer.key()).await?;
+///             repository.execute(order, &OrderCommand::CancelUnpaid).idempotency_key(timer.key()).await?;
 ///             drop(done); // enough for an example
 ///             Ok(())
 ///         }
