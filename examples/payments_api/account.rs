@@ -10,7 +10,7 @@ use axum::{
 };
 use sha2::{Digest as _, Sha256};
 
-use crate::api_error::ApiError;
+use super::api_error::ApiError;
 
 /// The account that a token belongs to: whose keys and whose charges they are.
 ///

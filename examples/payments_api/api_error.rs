@@ -15,7 +15,7 @@ use axum::{
 use clap::ValueEnum;
 use serde::Serialize;
 
-use crate::{charge::ChargeRejection, payment_intent::PaymentIntentRejection, routes::POLICY};
+use super::{charge::ChargeRejection, payment_intent::PaymentIntentRejection, routes::POLICY};
 
 /// How errors look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

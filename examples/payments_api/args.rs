@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use clap::Parser;
 
-use crate::api_error::Style;
+use super::api_error::Style;
 
 /// A payments service whose requests are safe to retry.
 ///
@@ -40,6 +40,10 @@ pub struct Args {
     /// How long after its lease has lapsed a request is finished without its client, if that has not come back
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds::<0, 3_600_000>)]
     pub finish_abandoned_after: Duration,
+
+    /// How often a request is begun, where process after process dies over it, before it is given up
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub attempts: u32,
 
     /// How long stored answers are kept. What has happened once happens once after that, too: the charge knows its key
     #[arg(long, value_name = "SECONDS", default_value = "86400", value_parser = seconds::<1_000, 31_536_000_000>)]

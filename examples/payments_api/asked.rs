@@ -14,7 +14,7 @@ use axum::{
 };
 use uuid::Uuid;
 
-use crate::{
+use super::{
     amount::{Amount, Currency},
     api_error::ApiError,
     charge::{Charge, Charged, Notes},

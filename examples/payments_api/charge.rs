@@ -9,7 +9,7 @@ use annals::Aggregate;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::amount::{Amount, Currency};
+use super::amount::{Amount, Currency};
 
 /// Whatever the merchant wants to keep beside an object, by name.
 pub type Notes = BTreeMap<String, String>;

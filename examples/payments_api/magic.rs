@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use annals::Executed;
 
-use crate::{
+use super::{
     api_error::ApiError,
     charge::{Card, Notes},
 };

@@ -10,7 +10,7 @@ use axum::{
 };
 use serde::Serialize;
 
-use crate::{
+use super::{
     asked::{Prefix, public},
     charge::{Charge, Charged, Notes, Refunded},
     past::Past,

@@ -3,7 +3,7 @@
 use annals::http::{IdempotencyLayer, openapi_fragment};
 use serde_json::{Value, json};
 
-use crate::{
+use super::{
     amount::{Amount, Currency},
     api_error::Style,
 };

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, str::FromStr};
 
 use serde_json::Value;
 
-use crate::{api_error::ApiError, charge::Notes};
+use super::{api_error::ApiError, charge::Notes};
 
 /// How many notes an object takes, and how many bytes their names and values have at the most.
 const NOTES: usize = 50;
@@ -129,8 +129,8 @@ fn scalar(name: &str, value: Value) -> Result<Option<String>, ApiError> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::amount::Amount;
     use super::*;
-    use crate::amount::Amount;
 
     #[test]
     fn a_form_and_json_say_the_same() {

@@ -3,7 +3,7 @@
 use annals::Aggregate;
 use serde::{Deserialize, Serialize};
 
-use crate::charge::Charged;
+use super::charge::Charged;
 
 /// A payment intent, as far as decisions and answers need to know it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -58,11 +58,11 @@ impl Aggregate for PaymentIntent {
 mod tests {
     use annals::testing::Scenario;
 
-    use super::*;
-    use crate::{
+    use super::super::{
         amount::{Amount, Currency},
         charge::Notes,
     };
+    use super::*;
 
     #[test]
     fn a_payment_intent_is_made_once() {

@@ -16,7 +16,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use crate::{
+use super::{
     account::{Account, let_in},
     api_error::{ApiError, Style, styled},
     asked::{Asked, IfMatch, Payment, Public, Refund},

@@ -14,7 +14,7 @@ use annals::{
 use axum::http::request::Parts;
 use tokio::{net::TcpListener, sync::watch, time::timeout};
 
-use crate::{
+use super::{
     account::Account,
     answer::{AnyError, Done},
     api_error::Style,
@@ -88,6 +88,7 @@ pub fn layer(responses: Arc<dyn ResponseStore>, args: &Args) -> Result<Idempoten
         .fingerprint_headers(["if-match", "stripe-version", "stripe-account"])
         .keep_requests()
         .lease(args.lease)
+        .attempts(args.attempts)
         .keep_for(args.keep_for)
         .in_flight(args.in_flight_wait.map_or(InFlight::Reject, InFlight::Wait));
     Ok(match args.errors {
