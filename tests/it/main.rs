@@ -11,6 +11,10 @@ mod cli;
 mod conformance;
 mod faults;
 mod faulty;
+#[cfg(all(feature = "client", feature = "http"))]
+mod fulfilment_campaign;
+#[cfg(all(feature = "client", feature = "http"))]
+mod fulfilment_example;
 #[cfg(feature = "http")]
 mod http;
 #[cfg(feature = "client")]
