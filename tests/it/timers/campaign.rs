@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use annals::{LogQuery, store::NewTimer};
 
 use super::{
-    Arc, Duration, MINUTE, ManualClock, Mutex, QUEUE, Running, Seen, Store, Uuid, quick, remind, timers, until,
+    Arc, Duration, MINUTE, ManualClock, Mutex, QUEUE, Running, Seen, Store, Timers, Uuid, on_every_database, quick,
+    remind, timers,
 };
 
-super::on_every_database! {
+on_every_database! {
     store_084_ten_thousand_timers_take_effect_once_each
 }
 
@@ -16,6 +17,17 @@ const TIMERS: u128 = 10_000;
 
 /// How often the clock is moved on, over the minute.
 const STEPS: u32 = 60;
+
+/// Looks seldom: to count ten thousand is work. Four minutes at the most.
+async fn until_few_wait(timers: &Timers, few: u64) {
+    for _ in 0..4 * 60 * 10 {
+        if timers.counts().await.unwrap().waiting < few {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("more than {few} wait still: {:?}", timers.counts().await);
+}
 
 async fn store_084_ten_thousand_timers_take_effect_once_each(store: impl Store, clock: Arc<ManualClock>) {
     let timers = timers(&store);
@@ -47,13 +59,13 @@ async fn store_084_ten_thousand_timers_take_effect_once_each(store: impl Store, 
         let left = (TIMERS - TIMERS * u128::from(step) / u128::from(STEPS)) as u64;
         if step == STEPS / 2 {
             // In the middle of its work; what it held is free when its leases lapse.
-            until("half-way", async || timers.counts().await.unwrap().waiting < left + 100).await;
+            until_few_wait(&timers, left + 100).await;
             drop(dying.take());
         }
     }
     // What the dead one held lapses half a minute after it was taken.
     clock.advance(MINUTE);
-    until("the end", async || timers.counts().await.unwrap().waiting == 0).await;
+    until_few_wait(&timers, 1).await;
     assert!(dying.is_none());
     staying.stop().await;
     assert_eq!(*early.lock().unwrap(), Vec::<Uuid>::new(), "none before its time");

@@ -2,10 +2,10 @@
 
 use super::{
     Arc, AtomicBool, Duration, MINUTE, ManualClock, Ordering, Running, Store, TimerState, Uuid, die_with_it, effects,
-    quick, remind, timers, until, until_in_state,
+    on_every_database, quick, remind, timers, until, until_in_state,
 };
 
-super::on_every_database! {
+on_every_database! {
     store_084_a_timer_whose_runner_dies_is_fired_by_another
     store_084_a_timer_that_kills_its_runners_is_parked_without_being_handed_out
 }

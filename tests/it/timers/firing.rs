@@ -2,10 +2,10 @@
 
 use super::{
     Arc, AtomicBool, Dropped, Duration, MINUTE, ManualClock, Mutex, Ordering, Running, Seen, Store, TimerState, Timers,
-    Uuid, effects, quick, remind, timers, until, until_in_state,
+    Uuid, effects, on_every_database, quick, remind, timers, until, until_in_state,
 };
 
-super::on_every_database! {
+on_every_database! {
     store_084_a_timer_fires_once_and_not_before_it_is_due
     store_084_a_cancelled_timer_does_not_fire_and_a_moved_one_fires_at_its_new_time
     store_084_what_fails_is_tried_again_then_parked_then_resumed

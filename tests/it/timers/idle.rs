@@ -11,9 +11,10 @@ use chrono::{DateTime, Utc};
 
 use super::{
     Arc, Duration, MINUTE, ManualClock, Ordering, QUEUE, Running, Store, TimerState, TimerStore, Timers, Uuid,
+    on_every_database,
 };
 
-super::on_every_database! {
+on_every_database! {
     store_084_an_idle_runner_asks_at_most_three_times_a_second
 }
 

@@ -3,11 +3,11 @@
 use annals::{Append, NewEvent, Work as _};
 
 use super::{
-    Arc, Duration, MINUTE, ManualClock, Running, Store, TimerState, Uuid, die_with_it, effects, quick, timers, until,
-    until_in_state,
+    Arc, Duration, MINUTE, ManualClock, Running, Store, TimerState, Uuid, die_with_it, effects, on_every_database,
+    quick, timers, until, until_in_state,
 };
 
-super::on_every_database! {
+on_every_database! {
     store_084_a_timer_ends_with_the_transaction_of_its_effect
     store_084_a_transaction_that_is_not_committed_ends_no_timer
     store_084_a_late_runner_commits_nothing
