@@ -22,6 +22,7 @@ mod checkpoints;
 mod classify;
 mod client_keys;
 mod consumer;
+mod inbox;
 mod log;
 mod migrate;
 mod notify;

@@ -32,6 +32,7 @@ pub(super) const EXPIRE_RESPONSE: &str = include_str!("sql/expire_response.sql")
 pub(super) const FAIL_TIMER: &str = include_str!("sql/fail_timer.sql");
 pub(super) const FIND_CALL: &str = include_str!("sql/find_call.sql");
 pub(super) const FIND_LEASE: &str = include_str!("sql/find_lease.sql");
+pub(super) const FIND_MESSAGE: &str = include_str!("sql/find_message.sql");
 pub(super) const FIND_MIGRATIONS_TABLE: &str = include_str!("sql/find_migrations_table.sql");
 pub(super) const FIND_RESPONSE: &str = include_str!("sql/find_response.sql");
 pub(super) const FIND_TIMER: &str = include_str!("sql/find_timer.sql");
@@ -81,6 +82,7 @@ pub(super) const READ_STREAM_BACKWARD: &str = include_str!("sql/read_stream_back
 pub(super) const READ_TIMER_STATES: &str = include_str!("sql/read_timer_states.sql");
 pub(super) const READ_VERSION: &str = include_str!("sql/read_version.sql");
 pub(super) const READ_VERSION_UNTIL: &str = include_str!("sql/read_version_until.sql");
+pub(super) const RECEIVE_MESSAGE: &str = include_str!("sql/receive_message.sql");
 pub(super) const RELEASE_LEASE: &str = include_str!("sql/release_lease.sql");
 pub(super) const RELEASE_RESPONSE: &str = include_str!("sql/release_response.sql");
 pub(super) const RENAME_PARKED_EVENTS: &str = include_str!("sql/rename_parked_events.sql");
@@ -105,10 +107,11 @@ pub(super) const SWEEP_INBOX: &str = include_str!("sql/sweep_inbox.sql");
 pub(super) const TAKE_CALL: &str = include_str!("sql/take_call.sql");
 pub(super) const UNPARK_EVENT: &str = include_str!("sql/unpark_event.sql");
 pub(super) const WAKE_TIMERS: &str = include_str!("sql/wake_timers.sql");
+pub(super) const WITHDRAW_MESSAGE: &str = include_str!("sql/withdraw_message.sql");
 pub(super) const WRITE_STEP: &str = include_str!("sql/write_step.sql");
 
 /// Every statement by its file's name.
-pub(super) const ALL: [(&str, &str); 106] = [
+pub(super) const ALL: [(&str, &str); 109] = [
     ("abandoned_requests", ABANDONED_REQUESTS),
     ("advance_checkpoint", ADVANCE_CHECKPOINT),
     ("append_batch", APPEND_BATCH),
@@ -141,6 +144,7 @@ pub(super) const ALL: [(&str, &str); 106] = [
     ("fail_timer", FAIL_TIMER),
     ("find_call", FIND_CALL),
     ("find_lease", FIND_LEASE),
+    ("find_message", FIND_MESSAGE),
     ("find_migrations_table", FIND_MIGRATIONS_TABLE),
     ("find_response", FIND_RESPONSE),
     ("find_timer", FIND_TIMER),
@@ -190,6 +194,7 @@ pub(super) const ALL: [(&str, &str); 106] = [
     ("read_timer_states", READ_TIMER_STATES),
     ("read_version", READ_VERSION),
     ("read_version_until", READ_VERSION_UNTIL),
+    ("receive_message", RECEIVE_MESSAGE),
     ("release_lease", RELEASE_LEASE),
     ("release_response", RELEASE_RESPONSE),
     ("rename_parked_events", RENAME_PARKED_EVENTS),
@@ -214,5 +219,6 @@ pub(super) const ALL: [(&str, &str); 106] = [
     ("take_call", TAKE_CALL),
     ("unpark_event", UNPARK_EVENT),
     ("wake_timers", WAKE_TIMERS),
+    ("withdraw_message", WITHDRAW_MESSAGE),
     ("write_step", WRITE_STEP),
 ];

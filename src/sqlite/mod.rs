@@ -9,6 +9,7 @@ mod classify;
 mod client_keys;
 mod commits;
 mod consumer;
+mod inbox;
 mod migrate;
 mod options;
 mod parked;

@@ -30,8 +30,10 @@ pub(super) const FAIL_TIMER: &str = include_str!("sql/fail_timer.sql");
 pub(super) const FIND_CALL: &str = include_str!("sql/find_call.sql");
 pub(super) const FIND_HIGHER_FENCE: &str = include_str!("sql/find_higher_fence.sql");
 pub(super) const FIND_LEASE: &str = include_str!("sql/find_lease.sql");
+pub(super) const FIND_MESSAGE: &str = include_str!("sql/find_message.sql");
 pub(super) const FIND_MIGRATIONS_TABLE: &str = include_str!("sql/find_migrations_table.sql");
 pub(super) const FIND_OBJECT: &str = include_str!("sql/find_object.sql");
+pub(super) const FIND_PLACE: &str = include_str!("sql/find_place.sql");
 pub(super) const FIND_RESPONSE: &str = include_str!("sql/find_response.sql");
 pub(super) const FIND_STEP: &str = include_str!("sql/find_step.sql");
 pub(super) const FIND_TIMER: &str = include_str!("sql/find_timer.sql");
@@ -75,6 +77,7 @@ pub(super) const READ_STREAM_BACKWARD: &str = include_str!("sql/read_stream_back
 pub(super) const READ_TIMER_STATES: &str = include_str!("sql/read_timer_states.sql");
 pub(super) const READ_VERSION: &str = include_str!("sql/read_version.sql");
 pub(super) const READ_VERSION_UNTIL: &str = include_str!("sql/read_version_until.sql");
+pub(super) const RECEIVE_MESSAGE: &str = include_str!("sql/receive_message.sql");
 pub(super) const RELEASE_LEASE: &str = include_str!("sql/release_lease.sql");
 pub(super) const RELEASE_RESPONSE: &str = include_str!("sql/release_response.sql");
 pub(super) const RENAME_PARKED_EVENTS: &str = include_str!("sql/rename_parked_events.sql");
@@ -89,6 +92,7 @@ pub(super) const REVIVE_RESPONSE: &str = include_str!("sql/revive_response.sql")
 pub(super) const SAVE_SNAPSHOT: &str = include_str!("sql/save_snapshot.sql");
 pub(super) const SCHEDULE_TIMERS: &str = include_str!("sql/schedule_timers.sql");
 pub(super) const SET_BUILD: &str = include_str!("sql/set_build.sql");
+pub(super) const SET_PLACE: &str = include_str!("sql/set_place.sql");
 pub(super) const SPLIT_CHECKPOINT: &str = include_str!("sql/split_checkpoint.sql");
 pub(super) const SWAP_BUILD: &str = include_str!("sql/swap_build.sql");
 pub(super) const SWEEP_RECEIPTS: &str = include_str!("sql/sweep_receipts.sql");
@@ -102,7 +106,7 @@ pub(super) const WAKE_TIMERS: &str = include_str!("sql/wake_timers.sql");
 pub(super) const WRITE_STEP: &str = include_str!("sql/write_step.sql");
 
 /// The statements that are sent as they stand.
-const WHOLE: [(&str, &str); 95] = [
+const WHOLE: [(&str, &str); 99] = [
     ("abandoned_requests", ABANDONED_REQUESTS),
     ("advance_checkpoint", ADVANCE_CHECKPOINT),
     ("audit_checkpoints", AUDIT_CHECKPOINTS),
@@ -131,8 +135,10 @@ const WHOLE: [(&str, &str); 95] = [
     ("find_call", FIND_CALL),
     ("find_higher_fence", FIND_HIGHER_FENCE),
     ("find_lease", FIND_LEASE),
+    ("find_message", FIND_MESSAGE),
     ("find_migrations_table", FIND_MIGRATIONS_TABLE),
     ("find_object", FIND_OBJECT),
+    ("find_place", FIND_PLACE),
     ("find_response", FIND_RESPONSE),
     ("find_step", FIND_STEP),
     ("find_timer", FIND_TIMER),
@@ -173,6 +179,7 @@ const WHOLE: [(&str, &str); 95] = [
     ("read_timer_states", READ_TIMER_STATES),
     ("read_version", READ_VERSION),
     ("read_version_until", READ_VERSION_UNTIL),
+    ("receive_message", RECEIVE_MESSAGE),
     ("release_lease", RELEASE_LEASE),
     ("release_response", RELEASE_RESPONSE),
     ("rename_parked_events", RENAME_PARKED_EVENTS),
@@ -187,6 +194,7 @@ const WHOLE: [(&str, &str); 95] = [
     ("save_snapshot", SAVE_SNAPSHOT),
     ("schedule_timers", SCHEDULE_TIMERS),
     ("set_build", SET_BUILD),
+    ("set_place", SET_PLACE),
     ("split_checkpoint", SPLIT_CHECKPOINT),
     ("swap_build", SWAP_BUILD),
     ("sweep_receipts", SWEEP_RECEIPTS),

@@ -11,7 +11,9 @@ use super::{Error, Fingerprint, Work};
 /// A message as the inbox knows it: whose it is, and what tells it from others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InboxMessage {
-    /// Who handles it: 1 to 200 visible ASCII characters. Each consumer has its own inbox.
+    /// Who handles it: 1 to 200 visible ASCII characters.
+    ///
+    /// Each consumer has its own inbox.
     pub consumer: Arc<str>,
     /// The message's own id, 1 to 255 bytes without control characters.
     pub message_id: Arc<str>,
@@ -32,8 +34,24 @@ pub struct MessagePlace {
     pub source: Uuid,
     /// The place: an event's sequence, from 1.
     pub sequence: u64,
-    /// Whether there is a message for every sequence: one that comes before its turn is then refused.
+    /// Whether there is a message for every sequence.
+    ///
+    /// One that comes before its turn is then refused.
     pub is_dense: bool,
+}
+
+impl MessagePlace {
+    /// What is known of a message from its place alone; `None`: it is new.
+    #[cfg(feature = "sqlite")]
+    pub(crate) const fn against(self, last: u64) -> Option<Received> {
+        if self.sequence <= last {
+            return Some(Received::Duplicate { received_at: None });
+        }
+        if self.is_dense && self.sequence > last + 1 {
+            return Some(Received::Early { expected: last + 1 });
+        }
+        None
+    }
 }
 
 /// Says what the inbox knows of a message.

@@ -22,6 +22,8 @@ mod event;
 mod fingerprint;
 mod front;
 mod inbox;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod inbox_limits;
 mod json_pointer;
 mod key;
 mod limits;
@@ -91,6 +93,8 @@ pub use event::{EventRef, NewEvent, RecordedEvent};
 pub use fingerprint::Fingerprint;
 pub use front::Front;
 pub use inbox::{InboxMessage, InboxStore, InboxWork, MessagePlace, Received};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) use inbox_limits::check_message;
 pub use json_pointer::JsonPointer;
 pub use key::IdempotencyKey;
 pub use limits::Limits;

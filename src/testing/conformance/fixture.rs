@@ -7,7 +7,10 @@ use std::{
 
 use async_trait::async_trait;
 
-use super::tally::{Command, Tally};
+use super::{
+    inbox::InboxPlace,
+    tally::{Command, Tally},
+};
 use crate::{
     command::Repository,
     store::{
@@ -41,6 +44,13 @@ pub trait Fixture: Send + Sync {
     ///
     /// Default: `None`, it keeps none; cases of them are not run, and say so.
     fn timers(&self) -> Option<Arc<dyn TimerStore>> {
+        None
+    }
+
+    /// The same store, where its transactions take messages in as well.
+    ///
+    /// Default: `None`, they do not; cases of inboxes are not run, and say so.
+    fn inbox(&self) -> Option<Arc<dyn InboxPlace>> {
         None
     }
 

@@ -59,6 +59,7 @@ mod data;
 mod due;
 mod fixture;
 mod idempotent_append;
+mod inbox;
 mod load;
 mod log;
 mod read;
@@ -84,6 +85,7 @@ pub use commands::*;
 pub use data::*;
 pub use fixture::{AnswerStores, Capabilities, Factory, Fixture};
 pub use idempotent_append::*;
+pub use inbox::*;
 pub use load::*;
 pub use log::*;
 pub use read::*;
@@ -286,4 +288,14 @@ tests_of! {
     store_084_what_there_is_to_do_is_counted
     store_084_timers_are_listed_page_by_page
     store_102_timers_have_bounds
+    http_k01_a_message_delivered_again_has_no_effect
+    http_k01_other_content_under_the_same_id_is_found_out
+    http_k02_of_many_deliveries_at_once_one_has_an_effect
+    http_k02_of_many_messages_at_one_place_one_has_an_effect
+    http_k03_consumers_have_inboxes_of_their_own
+    http_k04_a_message_falls_with_its_transaction
+    http_k07_a_place_is_remembered_when_the_message_is_not
+    http_k07_a_message_before_its_turn_is_refused
+    store_085_handled_messages_are_pruned_after_their_time
+    store_102_messages_have_bounds
 }

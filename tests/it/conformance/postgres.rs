@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use annals::{
     CheckpointStore, Clock, EventStore, Limits, PostgresOptions, PostgresStore, TimerStore,
-    testing::conformance::{AnswerStores, Capabilities, Fixture},
+    testing::conformance::{AnswerStores, Capabilities, Fixture, InboxPlace},
 };
 use async_trait::async_trait;
 use sqlx::Executor as _;
@@ -53,6 +53,10 @@ impl Fixture for OnServer {
     }
 
     fn timers(&self) -> Option<Arc<dyn TimerStore>> {
+        Some(Arc::new(self.store.clone()))
+    }
+
+    fn inbox(&self) -> Option<Arc<dyn InboxPlace>> {
         Some(Arc::new(self.store.clone()))
     }
 

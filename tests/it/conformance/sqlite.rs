@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use annals::{
     CheckpointStore, Clock, EventStore, Limits, SqliteStore, TimerStore,
-    testing::conformance::{AnswerStores, Capabilities, Fixture},
+    testing::conformance::{AnswerStores, Capabilities, Fixture, InboxPlace},
 };
 use async_trait::async_trait;
 use tempfile::TempDir;
@@ -38,6 +38,10 @@ impl Fixture for InFile {
     }
 
     fn timers(&self) -> Option<Arc<dyn TimerStore>> {
+        Some(Arc::new(self.store.clone()))
+    }
+
+    fn inbox(&self) -> Option<Arc<dyn InboxPlace>> {
         Some(Arc::new(self.store.clone()))
     }
 
@@ -77,6 +81,10 @@ impl Fixture for InMemory {
     }
 
     fn timers(&self) -> Option<Arc<dyn TimerStore>> {
+        Some(Arc::new(self.0.clone()))
+    }
+
+    fn inbox(&self) -> Option<Arc<dyn InboxPlace>> {
         Some(Arc::new(self.0.clone()))
     }
 

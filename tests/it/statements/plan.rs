@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// The tables that grow.
-const TABLES: [&str; 8] = [
+const TABLES: [&str; 10] = [
     "annals_events",
     "annals_receipts",
     "annals_snapshots",
@@ -12,6 +12,8 @@ const TABLES: [&str; 8] = [
     "annals_steps",
     "annals_client_keys",
     "annals_timers",
+    "annals_inbox",
+    "annals_inbox_places",
 ];
 
 pub const NESTED_LOOP: &str = "a nested loop of rows in hand";

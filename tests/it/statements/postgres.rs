@@ -84,6 +84,11 @@ const FILL: &str = "
            now() + position * interval '1 second', now() + position * interval '1 second', '{}', 1, 0, 0, now(),
            CASE WHEN position % 4 = 3 THEN now() + position * interval '1 minute' END
     FROM annals_events;
+    INSERT INTO annals_inbox (consumer, message_id, content, received_at, expires_at)
+    SELECT 'consumer-' || (position % 10), position::text, sha256('paid'), now(), now() + position * interval '1 minute'
+    FROM annals_events;
+    INSERT INTO annals_inbox_places (consumer, source, sequence)
+    SELECT 'consumer-1', aggregate_id, sequence FROM annals_events WHERE sequence = 8;
     ANALYZE";
 
 /// A connection as the store makes it for a statement.
@@ -159,6 +164,7 @@ fn found_in(name: &str, plan: &Value) -> Vec<String> {
         _ if name.contains("step") => "run_id",
         "claim_timers" | "count_timers" => "queue",
         _ if name.contains("timer") => "timer_id",
+        _ if name.ends_with("_message") => "consumer",
         _ if name.ends_with("_call") || name.ends_with("_calls") => "client",
         _ => "aggregate_id",
     };
@@ -167,6 +173,7 @@ fn found_in(name: &str, plan: &Value) -> Vec<String> {
         "append_one" => &["bound", "granted", "won"],
         "advance_checkpoint" => &["moved"],
         _ if ["response", "step", "timer"].iter().any(|of| name.contains(of)) => &["bound", "clock"],
+        _ if name.contains("response") || name.contains("step") || name.contains("message") => &["bound", "clock"],
         _ => &["bound"],
     };
     complaints(plan, key, one_row)
