@@ -36,7 +36,7 @@ pub use crate::sqlite::{SqliteOptions, SqliteStore, SqliteWork, Synchronous};
 pub use crate::{
     command::{Execute, ExecuteError, Executed, Loaded, Outcome, Repository, Retry, Step, append},
     domain::{Aggregate, EventError, Id, Upcasters},
-    process::{ProcessManager, ProcessRunner, Processes, Relay, Sweeper, Swept},
+    process::{Handled, Inbox, IncomingMessage, ProcessManager, ProcessRunner, Processes, Relay, Sweeper, Swept},
     read::{
         Attempts, BoxError, Consumers, Finding, FindingKind, OnFailure, ParkedRun, Progress, Projection, Projector,
         Report, RunState, Start, Subscription, Table, Target, Verify,

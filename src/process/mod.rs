@@ -4,7 +4,7 @@
 //! a result that is recorded. A [`ProcessManager`] reacts to events with such steps, and a [`ProcessRunner`] sees to it that
 //! they are taken. [`Completer`] finishes requests whose clients have not come back. [`Sweeper`] deletes what has
 //! expired. A [`Relay`] takes recorded events to other systems, as CloudEvents. [`Timers`] fire at
-//! their time.
+//! their time. [`Inbox`] handles once what comes more than once.
 
 pub use crate::domain::{
     Action, Cause, Inputs, PlannedStep, Process, ProcessCommand, ProcessEvent, ProcessFault, ProcessManager,
@@ -13,6 +13,7 @@ pub use crate::domain::{
 
 mod completer;
 mod due;
+mod inbox;
 mod manager;
 mod patience;
 mod relay;
@@ -23,6 +24,7 @@ mod telemetry;
 mod timers;
 
 pub use completer::{Completer, Finished, Resume, Resumed};
+pub use inbox::{Effects, Handled, Handling, Inbox, InboxError, IncomingMessage};
 pub use manager::{Call, ProcessProgress, ProcessRunner, ProcessView, Processes, UndoCall};
 pub use relay::{CloudEvent, Envelope, Message, PublishError, Publisher, Relay};
 pub use steps::{RunStep, StepError, StepFailure, StepRefusal, Steps, Undo, Undoable};

@@ -41,6 +41,25 @@ pub(super) fn fenced(name: &str) {
     tracing::warn!(step = name, "another attempt has taken over");
 }
 
+/// A message was received, and this became of it.
+pub(super) fn message(consumer: &str, outcome: &'static str) {
+    #[cfg(feature = "metrics")]
+    metrics::counter!("annals_inbox_messages_total", "outcome" => outcome).increment(1);
+    #[cfg(feature = "tracing")]
+    match outcome {
+        "changed" => tracing::warn!(consumer, "a message has come with the id of another: one of the two is lost"),
+        "early" => tracing::info!(consumer, "a message has come before its turn"),
+        _ => {}
+    }
+}
+
+/// A message could not be handled.
+pub(super) fn message_failed(consumer: &str, error: &(dyn StdError + 'static)) {
+    message(consumer, "failed");
+    #[cfg(feature = "tracing")]
+    tracing::warn!(consumer, error = %error, "a message could not be handled");
+}
+
 /// The completer has had a go at an abandoned request.
 pub(super) fn abandoned(outcome: &'static str, error: Option<&(dyn StdError + 'static)>) {
     #[cfg(feature = "metrics")]

@@ -1,13 +1,17 @@
 //! Bounds on messages that are taken in, checked before any I/O.
 
-use super::{Consumer, Error, InboxMessage, MessagePlace, response_limits::check_kept};
+use super::Error;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+use super::{Consumer, InboxMessage, MessagePlace, response_limits::check_kept};
 
 /// The most bytes of a message's id.
 pub(crate) const MESSAGE_ID_BYTES: usize = 255;
 
 /// The greatest place: what a column holds.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 const GREATEST_SEQUENCE: u64 = i64::MAX.unsigned_abs();
 
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 impl InboxMessage {
     /// Makes sure that the message can be remembered.
     pub(crate) fn check(&self) -> Result<(), Error> {
@@ -17,6 +21,7 @@ impl InboxMessage {
     }
 }
 
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 impl MessagePlace {
     fn check(self) -> Result<(), Error> {
         if self.sequence == 0 || self.sequence > GREATEST_SEQUENCE {
@@ -30,6 +35,7 @@ impl MessagePlace {
 }
 
 /// Makes sure that there can be such a message.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) fn check_message(consumer: &str, message_id: &str) -> Result<(), Error> {
     Consumer::new(consumer)?;
     check_message_id(message_id)
@@ -46,7 +52,7 @@ pub(crate) fn check_message_id(id: &str) -> Result<(), Error> {
     Ok(())
 }
 
-#[cfg(test)]
+#[cfg(all(test, any(feature = "sqlite", feature = "postgres")))]
 mod tests {
     use super::{MESSAGE_ID_BYTES, check_message};
 

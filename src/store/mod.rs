@@ -22,7 +22,6 @@ mod event;
 mod fingerprint;
 mod front;
 mod inbox;
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod inbox_limits;
 mod json_pointer;
 mod key;
@@ -95,6 +94,7 @@ pub use front::Front;
 pub use inbox::{InboxMessage, InboxStore, InboxWork, MessagePlace, Received};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use inbox_limits::check_message;
+pub(crate) use inbox_limits::check_message_id;
 pub use json_pointer::JsonPointer;
 pub use key::IdempotencyKey;
 pub use limits::Limits;

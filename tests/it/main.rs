@@ -19,6 +19,7 @@ mod fulfilment_example;
 mod http;
 #[cfg(feature = "client")]
 mod http_client;
+mod inbox;
 mod migrations;
 mod model;
 #[cfg(feature = "nats")]
