@@ -4,6 +4,8 @@
 pub mod client;
 #[cfg(feature = "http")]
 mod server;
+#[cfg(feature = "webhook")]
+pub mod webhook;
 
 #[cfg(feature = "http")]
 pub use server::*;

@@ -60,4 +60,6 @@ mod telemetry;
 mod timers;
 mod verify;
 mod watch;
+#[cfg(feature = "webhook")]
+mod webhook;
 mod work;

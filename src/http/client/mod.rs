@@ -77,6 +77,8 @@ pub use budget::RetryBudget;
 pub use error::{ClientError, GaveUp, Last};
 pub use key_header::KeyForm;
 pub use memory_keys::MemoryKeys;
+#[cfg(feature = "webhook")]
+pub(super) use pauses::retry_after;
 pub use request::RequestBuilder;
 pub use resume::{Resumed, Resumption};
 pub use retrying::RetryingClient;

@@ -61,7 +61,7 @@ impl Clone for Pauses {
 }
 
 /// What a server asks for: seconds, or a date, which is read by the server's own clock where it tells the time.
-pub(super) fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
+pub(in crate::http) fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
     let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         // More digits than fit are longer than any bound.

@@ -64,6 +64,12 @@ impl IncomingMessage {
         self
     }
 
+    /// Says the same by a place that is known: that of a CloudEvent, say.
+    pub const fn at(mut self, place: MessagePlace) -> Self {
+        self.place = Some(place);
+        self
+    }
+
     /// The id.
     #[must_use]
     pub fn id(&self) -> &str {
