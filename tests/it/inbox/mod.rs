@@ -62,17 +62,17 @@ macro_rules! on_every_database {
         }
     };
 }
-use on_every_database;
+pub(crate) use on_every_database;
 
 fn start() -> DateTime<Utc> {
     "2026-01-01T00:00:00Z".parse().unwrap()
 }
 
-fn clock() -> Arc<ManualClock> {
+pub fn clock() -> Arc<ManualClock> {
     Arc::new(ManualClock::new(start()))
 }
 
-async fn in_file(clock: &Arc<ManualClock>, folder: &std::path::Path) -> SqliteStore {
+pub async fn in_file(clock: &Arc<ManualClock>, folder: &std::path::Path) -> SqliteStore {
     let options = SqliteStore::options().shared_clock(Arc::clone(clock) as Arc<dyn Clock>);
     options.open(folder.join("events.db")).await.unwrap()
 }
