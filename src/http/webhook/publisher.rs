@@ -113,19 +113,23 @@ impl WebhookPublisher {
         Ok(Self { http, url, secrets: vec![secret], attempt_timeout, at_once, clock: Arc::new(SystemClock) })
     }
 
-    /// Signs with this secret as well, while the receiver changes from one to the other.
+    /// Signs with this secret as well: while the receiver changes to it.
     pub fn also(mut self, secret: WebhookSecret) -> Self {
         self.secrets.push(secret);
         self
     }
 
-    /// How long an attempt may take, to the answer's status. Up to an hour. Default: 20 s.
+    /// How long an attempt may take, to the answer's status.
+    ///
+    /// Up to an hour. Default: 20 s.
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.attempt_timeout = timeout.min(LONGEST);
         self
     }
 
-    /// How many messages are under way at once, of different aggregates: 1 to 1,000. Default: 8.
+    /// How many messages are under way at once, of different aggregates.
+    ///
+    /// 1 to 1,000. Default: 8.
     pub fn at_once(mut self, messages: usize) -> Self {
         self.at_once = messages.clamp(1, 1_000);
         self

@@ -26,7 +26,7 @@ const MOST_SIGNATURES: usize = 16;
 /// The most digits of a time in seconds.
 const TIME_DIGITS: usize = 12;
 
-/// Checks that webhooks come from whoever shares a secret, and were signed just now.
+/// Checks that webhooks come from whoever has the secret, and were just signed.
 ///
 /// As [Standard Webhooks](https://www.standardwebhooks.com) has it.
 #[derive(Debug, Clone)]
@@ -60,7 +60,9 @@ impl WebhookVerifier {
         self
     }
 
-    /// Sets how long ago, or how far in the future, it may have been signed. Default: 5 minutes.
+    /// Sets how long ago, or how far in the future, it may have been signed.
+    ///
+    /// Default: 5 minutes.
     pub const fn tolerance(mut self, tolerance: Duration) -> Self {
         self.tolerance = tolerance;
         self

@@ -6,7 +6,9 @@ use uuid::Uuid;
 
 use crate::store::{Error, Fingerprint, IdempotencyKey, MessagePlace, Scope, ScopedKey, check_message_id};
 
-/// A message that came in: its id, the hash of what it says, and its place where its source counts.
+/// A message that came in.
+///
+/// Its id, the hash of what it says, and its place where its source counts.
 ///
 /// `Debug` leaves the id out.
 #[derive(Clone, PartialEq, Eq)]

@@ -123,9 +123,9 @@ impl<S> Inbox<S> {
         self
     }
 
-    /// Bounds how a message is begun again after conflicts, lost replies and a database that was busy.
+    /// Bounds how a message is begun again.
     ///
-    /// Default: as [`Retry`], with 20 attempts.
+    /// It is, after conflicts, lost replies and a database that was busy. Default: as [`Retry`], with 20 attempts.
     pub const fn retry(mut self, retry: Retry) -> Self {
         self.retry = retry;
         self
@@ -156,7 +156,10 @@ impl<S> Inbox<S> {
     /// # Errors
     ///
     /// As for [`InboxWork::receive`].
-    pub async fn receive<W: InboxWork>(&self, work: &mut W, message: &IncomingMessage) -> Result<Received, Error> {
+    pub async fn receive<W: InboxWork>(&self, work: &mut W, message: &IncomingMessage) -> Result<Received, Error>
+    where
+        S: Sync,
+    {
         let received = work.receive(&self.known_as(message)).await;
         match &received {
             Ok(Received::New) => {}

@@ -35,7 +35,7 @@ pub enum Handled<T> {
 }
 
 impl<T> Handled<T> {
-    /// Tells whether there is nothing more to do, so that the message may be acknowledged.
+    /// Tells whether the message may be acknowledged: there is nothing more to do.
     #[must_use]
     pub const fn is_over(&self) -> bool {
         matches!(self, Self::New(_) | Self::Duplicate { .. })
