@@ -5,7 +5,7 @@
 //! acknowledges them after the commit:
 //!
 //! ```no_run
-//! # use annals::{InboxWork as _, Transactional as _, Work as _};
+//! # use annals::{Transactional as _, Work as _, store::InboxWork as _};
 //! # async fn example(store: annals::SqliteStore) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
 //! use annals::{nats::async_nats, process::CloudEvent, store::Received};
 //! use async_nats::jetstream::{self, consumer::pull};

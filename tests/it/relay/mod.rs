@@ -2,6 +2,8 @@
 
 mod behaviour;
 mod broker;
+#[cfg(feature = "nats")]
+mod campaign;
 mod cloud_events;
 #[cfg(feature = "nats")]
 mod nats;
