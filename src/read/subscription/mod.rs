@@ -101,7 +101,6 @@ impl<S: CheckpointStore + Clone + 'static> Subscription<S> {
     /// Tells a partition the events of all aggregates, not of its share alone: the handler chooses.
     ///
     /// For handlers that are split by something else than the aggregate. Nothing can be parked.
-
     pub(crate) const fn whole_log(mut self) -> Self {
         self.runner.settings.is_whole_log = true;
         self
