@@ -116,6 +116,16 @@ impl<A: Aggregate> Repository<A> {
         self.load_answered(id, None).await.map(|(loaded, _)| loaded)
     }
 
+    /// Reads what came after a state that is known.
+    pub(crate) async fn refresh(&self, id: Id<A>, known: Loaded<A>) -> Result<Loaded<A>, Error> {
+        let from = known.version;
+        let mut fold = Fold::new(&self.upcasters, Some(known));
+        let query = StreamQuery::of(id).from_sequence(from + 1);
+        let read = self.store.read_stream(&query, &mut |stored| fold.step(stored).map(drop)).await?;
+        // The database was set back behind our back: what was known is of another history.
+        if read.version < from { self.load(id).await } else { Ok(fold.loaded) }
+    }
+
     /// Loads an aggregate as it was at a version.
     ///
     /// # Errors

@@ -179,7 +179,7 @@ impl<T: Tend> Round<'_, T> {
     fn spawn(&self, held: HeldTimer, slot: OwnedSemaphorePermit) {
         let (timers, tend) = (Arc::clone(&self.runner.timers), Arc::clone(&self.runner.tend));
         let (stop, under_way, seen_to) = (self.stop.clone(), Arc::clone(&self.under_way), Arc::clone(&self.seen_to));
-        let (attempts, lease) = (self.runner.attempts, self.runner.lease);
+        let (attempts, lease, woken) = (self.runner.attempts, self.runner.lease, Arc::clone(&self.runner.woken));
         let (fence, at_work) = (held.fence, held.clone());
         // Noted before the task can end.
         let mut noted = self.under_way();
@@ -205,21 +205,38 @@ impl<T: Tend> Round<'_, T> {
             }
             under_way.lock().unwrap_or_else(PoisonError::into_inner).remove(&fence);
             drop(slot);
+            if !matches!(settled, Settled::Fired { .. } | Settled::GivenBack) {
+                // It may be due again sooner than the last look knew: now, where it was woken meanwhile.
+                woken.notify_one();
+            }
         });
         noted.insert(fence, (held, task.abort_handle()));
     }
 
     /// Gives signs of life for what is under way, and ends what was lost.
     async fn keep_hold(&self) {
+        let mut renewed = Instant::now();
         loop {
-            sleep(self.runner.lease / 3).await;
+            sleep(self.runner.lease / 4).await;
             let held: Vec<HeldTimer> = self.under_way().values().map(|(held, _)| held.clone()).collect();
+            let mut all = true;
             for some in held.chunks(MOST_AT_ONCE) {
-                match self.runner.timers.renew_timers(some, self.runner.lease).await {
-                    Ok(lost) => self.end(some.iter().filter(|held| lost.contains(&held.timer.id))),
-                    // Not renewed, it is tried again before it lapses; after that the fence guards what is written.
-                    Err(error) => telemetry::due_interrupted(&self.runner.queue, &error),
+                let renew = self.runner.timers.renew_timers(some, self.runner.lease);
+                match timeout(self.runner.lease / 4, renew).await {
+                    Ok(Ok(lost)) => self.end(some.iter().filter(|held| lost.contains(&held.timer.id))),
+                    // Not renewed, it is tried again before it lapses.
+                    Ok(Err(error)) => {
+                        all = false;
+                        telemetry::due_interrupted(&self.runner.queue, &error);
+                    }
+                    Err(_) => all = false,
                 }
+            }
+            if all {
+                renewed = Instant::now();
+            } else if renewed.elapsed() >= self.runner.lease / 2 {
+                // Somebody else may have it soon: whoever goes on would call others beside them.
+                self.end(held.iter());
             }
         }
     }

@@ -138,6 +138,14 @@ pub(super) fn process_failed(process: &'static str, id: uuid::Uuid, attempts: u3
     tracing::warn!(process, %id, attempts, failure, "a process cannot go on; it is tried again");
 }
 
+/// A process is left to newer code.
+pub(super) fn process_newer(process: &'static str, id: uuid::Uuid, version: u32) {
+    #[cfg(feature = "metrics")]
+    metrics::counter!("annals_processes_left_to_newer_code_total", "process" => process).increment(1);
+    #[cfg(feature = "tracing")]
+    tracing::info!(process, %id, version, "a process was touched by a newer version of its definition, and is left to it");
+}
+
 /// A process is set aside.
 pub(super) fn process_parked(process: &'static str, id: uuid::Uuid, failure: &str) {
     #[cfg(feature = "metrics")]

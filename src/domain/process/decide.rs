@@ -1,6 +1,6 @@
 //! What a process records about a signal.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike as _, Utc};
 use serde_json::value::RawValue;
 
 use super::{
@@ -142,11 +142,12 @@ impl<'p, P: ProcessManager> Record<'p, P> {
     fn react(&mut self, reaction: Reaction<P::Event>) -> Result<(), ProcessFault> {
         let Reaction { events, actions, timers, end } = reaction;
         let is_closing = self.status == ProcessStatus::Closing;
-        if is_closing && !timers.is_empty() {
-            return Err(self.wrong("sets or cancels a timer, but everything was undone"));
+        let is_set = timers.iter().any(|(_, due_at)| due_at.is_some());
+        if is_closing && is_set {
+            return Err(self.wrong("sets a timer, but everything was undone"));
         }
         self.events.extend(events.into_iter().map(ProcessEvent::Own));
-        if matches!(end, End::Compensate { .. }) && !(actions.is_empty() && timers.is_empty()) {
+        if matches!(end, End::Compensate { .. }) && (is_set || !actions.is_empty()) {
             return Err(
                 self.wrong("has everything undone, and something done: a step after that is for Signal::Undone")
             );
@@ -215,6 +216,9 @@ impl<'p, P: ProcessManager> Record<'p, P> {
         match due_at {
             Some(_) if !is_set && self.process.timers().count() + self.timers.len() >= TIMERS => {
                 return Err(self.wrong(format!("sets more than {TIMERS} timers in one process")));
+            }
+            Some(due_at) if !(1..=9999).contains(&due_at.year()) => {
+                return Err(self.wrong(format!("sets the timer {timer} to no year from 1 to 9999: {due_at}")));
             }
             Some(due_at) => {
                 if !is_set {

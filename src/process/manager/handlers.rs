@@ -195,6 +195,17 @@ where
             Err(ExecuteError::Store(error)) => Err(StepFailure::unknown(error)),
         }
     }
+
+    /// Executes a command that undoes another. One that is rejected has to be accepted some day: so that is not the last word.
+    async fn execute_undo(&self, key: IdempotencyKey) -> Result<(), StepFailure> {
+        let execute = self.repository.execute(self.id, &self.command).idempotency_key(key).forgetting_rejections();
+        match execute.fingerprint_of(&self.planned).await {
+            Ok(_) => Ok(()),
+            Err(ExecuteError::Rejected { rejection, .. }) => Err(StepFailure::retryable(rejection)),
+            Err(ExecuteError::Store(error)) if error.is_retryable() => Err(StepFailure::retryable(error)),
+            Err(ExecuteError::Store(error)) => Err(StepFailure::unknown(error)),
+        }
+    }
 }
 
 impl<A: Aggregate> Commands for Repository<A>
@@ -223,7 +234,7 @@ where
                         Outcome::Accepted(_) => true,
                         Outcome::Rejected(_) | Outcome::Forestalled => false,
                     };
-                if is_done { undo.execute(keys.key).await } else { Ok(()) }
+                if is_done { undo.execute_undo(keys.key).await } else { Ok(()) }
             })
         }))
     }

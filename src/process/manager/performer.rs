@@ -59,6 +59,12 @@ struct SoFar {
 /// The shortest pause before a failing process is tried again.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 
+/// The most timers of one process that fire in a row.
+const FIRED_AT_ONCE: u32 = 100;
+
+/// How soon a process that newer code has touched is looked at again, by whoever may be newer then.
+const NEWER_PAUSE: Duration = Duration::from_secs(1);
+
 /// The longest pauses between the calls of one attempt that undo a step: nobody else may have the process meanwhile.
 const UNDO_PAUSES: Pauses = Pauses::new(Duration::from_millis(100), Duration::from_secs(5));
 
@@ -116,40 +122,44 @@ impl<P: ProcessManager> Performer<P> {
         let id = Id::from_uuid(held.timer.id);
         let places = Places::default();
         let mut steps = None;
+        let (mut loaded, mut fired) = (self.repository.load(id).await?, 0);
         loop {
-            let process = self.repository.load(id).await?.state;
+            let process = &loaded.state;
+            let now = self.now(held);
             if process.definition() > P::VERSION {
-                let (found, known) = (process.definition(), P::VERSION);
-                return Err(Halt::Failed(format!(
-                    "it was touched by version {found} of its definition, this is {known}"
-                )));
+                // Newer code sees to it: during a deploy both are there.
+                telemetry::process_newer(P::TYPE, held.timer.id, process.definition());
+                return Ok(Settled::Later { at: now + NEWER_PAUSE.max(self.settings.poll) });
             }
-            learn(&places, &process);
+            learn(&places, process);
             so_far.next_due = process.next_due();
-            let now = self.timers.timer_clock();
             if process.status().is_terminal() {
-                self.forget_steps(held, &process).await?;
-                if so_far.has_got_on {
-                    telemetry::process_ended(P::TYPE, process.status().as_str());
-                }
+                self.forget_steps(held, process).await?;
+                telemetry::process_ended(P::TYPE, process.status().as_str());
                 return Ok(Settled::Idle);
-            }
-            if process.next_due().is_some_and(|due_at| due_at <= now) {
-                // Where it cannot be fired nothing is gained by trying it at once.
-                so_far.next_due = None;
-                self.tell(id, ProcessCommand::Fire { at: now }).await?;
-                so_far.has_got_on = true;
-                continue;
             }
             if stop.is_up() {
                 return Ok(Settled::GivenBack);
             }
+            if process.next_due().is_some_and(|due_at| due_at <= now) {
+                if fired == FIRED_AT_ONCE {
+                    // One that is set again whenever it fires keeps nobody else waiting.
+                    return Ok(Settled::Later { at: now + SHORTEST_PAUSE });
+                }
+                // Where it cannot be fired nothing is gained by trying it at once.
+                so_far.next_due = None;
+                self.tell(id, ProcessCommand::Fire { at: now }).await?;
+                fired += 1;
+                loaded = self.repository.refresh(id, loaded).await?;
+                continue;
+            }
             if process.status() == ProcessStatus::Compensating {
                 // What these steps knew is read again, with what is to be undone.
                 steps = None;
-                self.compensate(held, &process, &places).await?;
+                self.compensate(held, process, &places).await?;
                 self.tell(id, ProcessCommand::Undone { at: self.timers.timer_clock() }).await?;
                 so_far.has_got_on = true;
+                loaded = self.repository.refresh(id, loaded).await?;
                 continue;
             }
             let Some(planned) = process.next_step() else {
@@ -160,13 +170,20 @@ impl<P: ProcessManager> Performer<P> {
             };
             let steps = match &mut steps {
                 Some(steps) => steps,
-                none => none.insert(self.begin(held, &process, &places).await?),
+                none => none.insert(self.begin(held, process, &places).await?),
             };
             let outcome = self.take(steps, held, planned).await?;
             let step = planned.name.clone();
             self.tell(id, ProcessCommand::Settle { step, outcome, at: self.timers.timer_clock() }).await?;
             so_far.has_got_on = true;
+            loaded = self.repository.refresh(id, loaded).await?;
         }
+    }
+
+    /// The time, no earlier than that by which the process was found to be due: a database's server may be ahead.
+    fn now(&self, held: &HeldTimer) -> DateTime<Utc> {
+        let claimed_at = held.timer.lease.as_ref().map(|lease| lease.renewed_at);
+        claimed_at.map_or(DateTime::<Utc>::MIN_UTC, |at| at).max(self.timers.timer_clock())
     }
 
     /// Tells a process what has happened.

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::{
     command::{ExecuteError, Repository},
-    domain::{Cause, Id, Inputs, Process, ProcessCommand, ProcessManager},
+    domain::{Cause, Id, Inputs, Process, ProcessCommand, ProcessFault, ProcessManager},
     process::telemetry,
     read::BoxError,
     store::{Consumer, Error, IdempotencyKey, RecordedEvent, TimerStore},
@@ -86,6 +86,10 @@ impl<P: ProcessManager> Router<P> {
             let take = self.repository.execute(id, &command).idempotency_key(key).forgetting_rejections();
             let done = match take.await {
                 Ok(done) => done,
+                // Newer code takes it: until it has the lease this is waited out, like a store that is away.
+                Err(ExecuteError::Rejected { rejection: newer @ ProcessFault::NewerDefinition { .. }, .. }) => {
+                    return Err(Error::unavailable(newer).into());
+                }
                 Err(ExecuteError::Rejected { rejection, .. }) => return Err(rejection.into()),
                 Err(ExecuteError::Store(error)) => return Err(error.into()),
             };
