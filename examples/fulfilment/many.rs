@@ -79,6 +79,10 @@ pub async fn run(
         differences.push(runner::standing(&run.shop.database, number).await?);
     }
     differences.extend([until_ended, ended].into_iter().filter_map(|done| done.err().map(|error| error.to_string())));
+    let pending = run.shop.pending_calls().await?;
+    if pending > 0 {
+        differences.push(format!("{pending} calls of the payment service are still to be sent again"));
+    }
     for (name, shop) in [("the shop", &run.shop), ("the payment service", &payments)] {
         let report = Verify::new(&*shop.auditable).run().await?;
         writeln!(out, "  {name}: {report}")?;

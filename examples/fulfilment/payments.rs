@@ -16,6 +16,9 @@ use crate::order::{Card, Placed};
 /// Whose account it is there.
 pub const TOKEN: &str = "sk_fulfilment";
 
+/// The name under which calls of the service are kept until they are answered.
+pub const CLIENT: &str = "payments";
+
 /// How long a bank takes that takes its time, in milliseconds.
 const SLOW_BANK_MS: u32 = 1_500;
 
@@ -101,7 +104,7 @@ impl Payments {
         // A connection for each request: a process that was killed leaves none behind that looks usable.
         let http = reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap_or_default();
         let client = RetryingClient::new(http, keys)
-            .named("payments")
+            .named(CLIENT)
             .attempts(patience.attempts)
             .attempt_timeout(patience.answer)
             .deadline(patience.call)

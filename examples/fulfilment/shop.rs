@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use annals::{
     Clock, Error, EventStore, IdempotencyKey, Repository,
-    store::{Auditable, KeyStore},
+    store::{Auditable, CallQuery, KeyStore},
 };
 
 use crate::{
@@ -12,6 +12,7 @@ use crate::{
     database::Database,
     fulfilment::{order_id, shipment_id, stock_id},
     order::{Order, OrderCommand, Placed},
+    payments::CLIENT,
     shipment::{Shipment, ShipmentCommand},
     stock::{Stock, StockCommand},
 };
@@ -77,6 +78,12 @@ impl Shop {
             Err(annals::ExecuteError::Rejected { .. }) => Ok(false),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// How many calls of the payment service were kept to be sent again, up to a thousand.
+    pub async fn pending_calls(&self) -> Result<usize, Error> {
+        let query = CallQuery { client: CLIENT.into(), after: None, limit: 1_000 };
+        Ok(self.keys.pending_calls(&query).await?.len())
     }
 
     pub async fn close(&self) {

@@ -70,6 +70,8 @@ mod tests {
         Args::command().debug_assert();
         let args = Args::try_parse_from(["payments_api", "--lease", "0.5", "--in-flight-wait", "0"]).unwrap();
         assert_eq!((args.lease, args.in_flight_wait), (Duration::from_millis(500), Some(Duration::ZERO)));
+        assert_eq!(args.attempts, 5);
+        assert!(Args::try_parse_from(["payments_api", "--attempts", "0"]).is_err());
         for unfit in ["", "-1", "0.05", "3601", "nan", "inf", "soon"] {
             assert!(Args::try_parse_from(["payments_api", "--lease", unfit]).is_err(), "{unfit:?}");
         }
