@@ -200,7 +200,7 @@ impl Story<'_> {
             let answer = match self.orders.outcome(self.id, &key(asked)?).await? {
                 Some(Outcome::Accepted(done)) => format!("accepted: version {}", done.version),
                 Some(Outcome::Rejected(rejection)) => format!("rejected: {rejection}"),
-                None => "never executed".to_owned(),
+                Some(Outcome::Forestalled) | None => "never executed".to_owned(),
             };
             self.say(&format!("  {asked}  {answer}"))?;
         }

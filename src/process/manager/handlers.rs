@@ -15,7 +15,7 @@ use crate::{
 };
 
 pub(super) type Json = Box<RawValue>;
-type Running<T> = Pin<Box<dyn Future<Output = Result<T, StepFailure>> + Send>>;
+pub(super) type Running<T> = Pin<Box<dyn Future<Output = Result<T, StepFailure>> + Send>>;
 
 /// A step that can be taken: its request has been read.
 pub(super) type Take = Arc<dyn Fn(IdempotencyKey, bool) -> Running<Json> + Send + Sync>;

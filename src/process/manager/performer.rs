@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use super::{
     call::is_old,
-    handlers::{Handlers, Json, Untake},
+    handlers::{Handlers, Json, Running, Untake},
     settings::Settings,
 };
 use crate::{
@@ -294,8 +294,7 @@ fn undoing(
     untake: Untake,
     is_key_old: bool,
     within: Duration,
-) -> impl Fn(Undo<Json>) -> std::pin::Pin<Box<dyn Future<Output = Result<(), StepFailure>> + Send>> + Send + Sync + 'static
-{
+) -> impl Fn(Undo<Json>) -> Running<()> + Send + Sync + 'static {
     move |undo| {
         let undone = untake(undo, is_key_old);
         Box::pin(async move {

@@ -39,7 +39,10 @@ struct Overtaken;
 
 impl FiredTimer {
     pub(super) fn new(held: HeldTimer, keep_for: Duration) -> Result<Self, Error> {
-        let key = IdempotencyKey::new(format!("timer:{}:{}", held.timer.queue, held.timer.id))?;
+        // An id may be used anew once it is forgotten, and its effect is then another.
+        let set_at = held.timer.scheduled_at.timestamp_micros().to_be_bytes();
+        let timer = Uuid::new_v5(&held.timer.id, &set_at);
+        let key = IdempotencyKey::new(format!("timer:{}:{timer}", held.timer.queue))?;
         Ok(Self { held, key, keep_for, is_within: Arc::default() })
     }
 
@@ -73,7 +76,7 @@ impl FiredTimer {
             .map_err(|error| Error::codec("what a timer says cannot be read", error))
     }
 
-    /// The key of its effect: made of queue and id, the same in every attempt.
+    /// The key of its effect: made of queue, id and when it was set, the same in every attempt.
     ///
     /// A command under this key is executed once, however often the timer fires.
     #[must_use]

@@ -159,7 +159,7 @@ fn planted_violations_are_caught() {
         ("src/store/x.rs", "#[tracing::instrument(fields(a = crate::command::A))] fn f() {}", 1),
         ("src/command/x.rs", "use crate::read::Projector;", 1),
         ("src/read/x.rs", "use crate::process::Step;", 1),
-        ("src/process/x.rs", "use crate::command::Retry;", 1),
+        ("src/process/x.rs", "use crate::http::Problem;", 1),
         ("src/sqlite/x.rs", "use crate::command::Retry;", 1),
         ("src/postgres/x.rs", "use crate::sqlite::Row;", 1),
         ("src/testing/x.rs", "use crate::sqlite::SqliteStore;", 1),

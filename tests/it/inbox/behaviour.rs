@@ -210,7 +210,7 @@ async fn http_k08_without_an_id_what_a_message_says_is_its_id(store: impl Place,
         let message = IncomingMessage::without_id(payload);
         assert!(matches!(handle(&inbox, &message, &begun).await.unwrap(), Handled::New(_)), "{payload:?}");
         // Another delivery, of which only the body is the same.
-        let again = IncomingMessage::without_id(payload.as_bytes().to_vec());
+        let again = IncomingMessage::without_id(payload);
         assert!(matches!(handle(&inbox, &again, &begun).await.unwrap(), Handled::Duplicate { .. }), "{payload:?}");
     }
     clock.advance(DAY);

@@ -127,6 +127,7 @@ async fn http_l06_of_two_workers_each_process_is_in_the_hands_of_one<S: Whole>(s
 }
 
 /// Looks until it is so, for a minute at the most.
+#[allow(clippy::future_not_send, reason = "it is awaited where it is made")]
 pub async fn until(so: impl AsyncFn() -> bool) {
     let looking = async {
         while !so().await {

@@ -23,6 +23,7 @@ pub enum TripCommand {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", content = "data", rename_all = "kebab-case")]
+#[allow(clippy::enum_variant_names, reason = "the names are stored, beside those of other types")]
 pub enum TripEvent {
     TripRequested { pence: u64, seats: u32 },
     TripCancelled,

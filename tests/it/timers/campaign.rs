@@ -13,7 +13,7 @@ on_every_database! {
     store_084_ten_thousand_timers_take_effect_once_each
 }
 
-const TIMERS: u128 = 10_000;
+const TIMERS: u32 = 10_000;
 
 /// How often the clock is moved on, over the minute.
 const STEPS: u32 = 60;
@@ -32,9 +32,9 @@ async fn until_few_wait(timers: &Timers, few: u64) {
 async fn store_084_ten_thousand_timers_take_effect_once_each(store: impl Store, clock: Arc<ManualClock>) {
     let timers = timers(&store);
     let begin = store.timer_clock();
-    let due_at = |number: u128| begin + Duration::from_micros((number * 60_000_000 / TIMERS) as u64);
+    let due_at = |number: u32| begin + MINUTE * number / TIMERS;
     let all: Vec<_> = (1..=TIMERS)
-        .map(|number| NewTimer { id: Uuid::from_u128(number), due_at: due_at(number), payload: "1".into() })
+        .map(|number| NewTimer { id: Uuid::from_u128(number.into()), due_at: due_at(number), payload: "1".into() })
         .collect();
     for some in all.chunks(1_000) {
         store.schedule_timers(QUEUE, some).await.unwrap();
@@ -56,7 +56,7 @@ async fn store_084_ten_thousand_timers_take_effect_once_each(store: impl Store, 
     let (staying, mut dying) = (start(), Some(start()));
     for step in 1..=STEPS {
         clock.advance(MINUTE / STEPS);
-        let left = (TIMERS - TIMERS * u128::from(step) / u128::from(STEPS)) as u64;
+        let left = u64::from(TIMERS - TIMERS * step / STEPS);
         if step == STEPS / 2 {
             // In the middle of its work; what it held is free when its leases lapse.
             until_few_wait(&timers, left + 100).await;

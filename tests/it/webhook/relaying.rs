@@ -76,7 +76,7 @@ async fn http_k10_each_effect_takes_place_once_and_in_order_whatever_goes_wrong<
     let plan: Plan = Arc::new(|id, number| {
         // By the message and how often it has come: the same in every run.
         let hash = xxhash(id, number);
-        (number <= MISHAPS && hash % 12 == 0).then(|| MISHAP[usize::try_from(hash / 12 % 9).unwrap()])
+        (number <= MISHAPS && hash.is_multiple_of(12)).then(|| MISHAP[usize::try_from(hash / 12 % 9).unwrap()])
     });
     let mut endpoint = Endpoint::start(&store, plan).await;
     for notebook in notebooks() {
