@@ -7,13 +7,18 @@ mod ends;
 mod errand;
 mod forestall;
 mod history;
+mod kills;
 mod late;
 mod model;
 mod place;
 mod pure;
+mod reactions;
+mod routing;
 mod service;
+mod timers;
 mod trip;
 mod with_points;
+mod working;
 
 use std::time::Duration;
 
@@ -24,13 +29,13 @@ use annals::{
 use uuid::Uuid;
 
 use self::{
-    place::Whole,
+    place::{Runs, Whole},
     service::Service,
     trip::{Booking, Flight, Trip, TripCommand, booking_of},
 };
 
 /// A runner whose steps go to a service.
-fn runner<S: Whole>(store: &S, service: &Service) -> ProcessRunner<Booking, S> {
+fn runner<S: Runs>(store: &S, service: &Service) -> ProcessRunner<Booking, S> {
     let handler = |name: &'static str| {
         let service = service.clone();
         move |key: &IdempotencyKey| service.ask(name, key)

@@ -14,9 +14,13 @@ use tempfile::TempDir;
 #[cfg(feature = "postgres")]
 use crate::postgres_server::Database;
 
-/// A store that has all a process needs.
-pub trait Whole: CheckpointStore + StepStore + TimerStore + Auditable + Clone + 'static {}
-impl<S: CheckpointStore + StepStore + TimerStore + Auditable + Clone + 'static> Whole for S {}
+/// A store that has all a runner needs.
+pub trait Runs: CheckpointStore + StepStore + TimerStore + Clone + 'static {}
+impl<S: CheckpointStore + StepStore + TimerStore + Clone + 'static> Runs for S {}
+
+/// A store whose log can be checked, too.
+pub trait Whole: Runs + Auditable {}
+impl<S: Runs + Auditable> Whole for S {}
 
 /// Makes a test of each function for each database: it is given a store, and the clock.
 macro_rules! on_both {

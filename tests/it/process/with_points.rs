@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU32, Ordering},
+    atomic::{AtomicBool, AtomicU32, Ordering},
 };
 
 use annals::{
@@ -29,15 +29,35 @@ pub struct WithPoints<S> {
     /// Every so many-th reply to a write of a step or a timer is lost; 0: none.
     pub lost_reply_each: u32,
     pub writes: Arc<AtomicU32>,
+    /// It is not there: nothing is sent, and how often that was.
+    pub is_down: Arc<AtomicBool>,
+    pub refused: Arc<AtomicU32>,
 }
 
 impl<S: Whole> WithPoints<S> {
     pub fn new(inner: &S, points: &Arc<Points>) -> Self {
-        Self { inner: inner.clone(), points: Arc::clone(points), lost_reply_each: 0, writes: Arc::default() }
+        Self {
+            inner: inner.clone(),
+            points: Arc::clone(points),
+            lost_reply_each: 0,
+            writes: Arc::default(),
+            is_down: Arc::default(),
+            refused: Arc::default(),
+        }
+    }
+
+    /// Fails while it is down.
+    fn reach(&self) -> Result<&S, Error> {
+        if !self.is_down.load(Ordering::SeqCst) {
+            return Ok(&self.inner);
+        }
+        self.refused.fetch_add(1, Ordering::SeqCst);
+        Err(Error::unavailable(std::io::Error::other("it is down")))
     }
 
     async fn written<T>(&self, write: impl Future<Output = Result<T, Error>> + Send) -> Result<T, Error> {
         self.points.pass().await;
+        self.reach()?;
         let written = write.await;
         self.points.pass().await;
         let number = self.writes.fetch_add(1, Ordering::SeqCst) + 1;
@@ -52,13 +72,16 @@ impl<S: Whole> WithPoints<S> {
 impl<S: Whole> EventStore for WithPoints<S> {
     async fn append(&self, batch: Vec<Append>) -> Vec<Result<Appended, Error>> {
         self.points.pass().await;
+        if let Err(error) = self.reach() {
+            return batch.iter().map(|_| Err(error.clone())).collect();
+        }
         let appended = self.inner.append(batch).await;
         self.points.pass().await;
         appended
     }
 
     async fn read_stream(&self, query: &StreamQuery, visit: Visit<'_>) -> Result<StreamRead, Error> {
-        self.inner.read_stream(query, visit).await
+        self.reach()?.read_stream(query, visit).await
     }
 
     async fn load(&self, query: &LoadQuery, visitor: &mut dyn LoadVisitor) -> Result<StreamRead, Error> {
@@ -70,7 +93,7 @@ impl<S: Whole> EventStore for WithPoints<S> {
     }
 
     async fn read_log(&self, query: &LogQuery, visit: Visit<'_>) -> Result<LogRead, Error> {
-        self.inner.read_log(query, visit).await
+        self.reach()?.read_log(query, visit).await
     }
 
     async fn receipt(&self, aggregate_id: Uuid, key: &IdempotencyKey) -> Result<Option<Receipt>, Error> {
@@ -78,7 +101,7 @@ impl<S: Whole> EventStore for WithPoints<S> {
     }
 
     async fn head(&self) -> Result<Position, Error> {
-        self.inner.head().await
+        self.reach()?.head().await
     }
 
     async fn wait_for(&self, after: Position) -> Result<Position, Error> {
@@ -98,13 +121,13 @@ impl<S: Whole> CheckpointStore for WithPoints<S> {
 
     async fn claim(&self, claim: &Claim) -> Result<Claimed, Error> {
         self.points.pass().await;
-        let claimed = self.inner.claim(claim).await;
+        let claimed = self.reach()?.claim(claim).await;
         self.points.pass().await;
         claimed
     }
 
     async fn renew(&self, lease: &Lease) -> Result<Renewal, Error> {
-        self.inner.renew(lease).await
+        self.reach()?.renew(lease).await
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), Error> {
@@ -114,7 +137,7 @@ impl<S: Whole> CheckpointStore for WithPoints<S> {
 
     async fn advance(&self, lease: &Lease, step: &Step<'_>) -> Result<bool, Error> {
         self.points.pass().await;
-        let advanced = self.inner.advance(lease, step).await;
+        let advanced = self.reach()?.advance(lease, step).await;
         self.points.pass().await;
         advanced
     }
@@ -199,7 +222,7 @@ impl<S: Whole> TimerStore for WithPoints<S> {
 
     async fn claim_due(&self, claim: &DueClaim) -> Result<Due, Error> {
         self.points.pass().await;
-        let claimed = self.inner.claim_due(claim).await;
+        let claimed = self.reach()?.claim_due(claim).await;
         self.points.pass().await;
         claimed
     }
@@ -210,7 +233,7 @@ impl<S: Whole> TimerStore for WithPoints<S> {
 
     async fn settle_timer(&self, held: &HeldTimer, settled: &Settled) -> Result<bool, Error> {
         self.points.pass().await;
-        let was_settled = self.inner.settle_timer(held, settled).await;
+        let was_settled = self.reach()?.settle_timer(held, settled).await;
         self.points.pass().await;
         was_settled
     }
