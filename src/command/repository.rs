@@ -189,7 +189,9 @@ impl<A: Aggregate> Repository<A> {
         receipt.map(|receipt| forestall::outcome::<A>(&receipt)).transpose()
     }
 
-    /// Makes sure that the command under a key is not carried out from now on, and tells how it ended if it was.
+    /// Makes sure that the command under a key is not carried out from now on.
+    ///
+    /// Tells how it ended if it was.
     ///
     /// What is on its way, or is sent later, finds the key taken: [`Error::KeyReused`]. For whoever undoes a command whose
     /// outcome is not known: after this it is.

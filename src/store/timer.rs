@@ -45,7 +45,9 @@ impl TimerState {
 /// `Debug` shows the payload's length alone.
 #[derive(Clone, PartialEq, Eq)]
 pub struct NewTimer {
-    /// Names it in its queue, and names its effect: a timer with this id takes effect once.
+    /// Names it in its queue, and names its effect.
+    ///
+    /// A timer with this id takes effect once.
     ///
     /// Derive it from what it is for, and setting it again changes nothing.
     pub id: Uuid,
@@ -75,9 +77,13 @@ pub struct Timer {
     pub state: TimerState,
     /// When it is due, or was.
     pub due_at: DateTime<Utc>,
-    /// When it is looked at next: when it is due, when it is tried again, or when the lease of whoever fires it lapses.
+    /// When it is looked at next.
+    ///
+    /// When it is due, when it is tried again, or when the lease of whoever fires it lapses.
     pub next_at: DateTime<Utc>,
-    /// What it says, as JSON. `None` for one that was only woken, or cancelled before it was set.
+    /// What it says, as JSON.
+    ///
+    /// `None` for one that was only woken, or cancelled before it was set.
     pub payload: Option<Arc<str>>,
     /// Rises with whatever is done to it from outside, such as moving it.
     pub revision: u64,
@@ -115,7 +121,9 @@ pub struct DueClaim {
 pub struct Due {
     /// What is due and nobody else holds, in the order in which it became due.
     pub timers: Vec<HeldTimer>,
-    /// How long it is until the next one may be looked at, by the store's clock; zero where more are due.
+    /// How long it is until the next one may be looked at.
+    ///
+    /// By the store's clock; zero where more are due.
     ///
     /// `None`: there is none.
     pub next: Option<Duration>,

@@ -80,7 +80,7 @@ impl Sources {
             is_list = (is_list
                 || matches!(
                     line,
-                    "tests_of! {" | "on_every_backend! {" | "on_every_place! {" | "on_every_database! {"
+                    "tests_of! {" | "on_both! {" | "on_every_backend! {" | "on_every_place! {" | "on_every_database! {"
                 ))
                 && !line.starts_with('}');
             if is_list && (line.starts_with("store_") || line.starts_with("http_")) {

@@ -18,7 +18,9 @@ pub struct Action {
 }
 
 impl Action {
-    /// A command to an aggregate. `name` names the step within its process: 1 to 100 bytes, used once.
+    /// A command to an aggregate.
+    ///
+    /// `name` names the step within its process: 1 to 100 bytes, used once.
     ///
     /// Done when the aggregate has accepted it, refused when it has rejected it.
     pub fn command<A: Aggregate>(name: impl Into<String>, id: Id<A>, command: &A::Command) -> Self {

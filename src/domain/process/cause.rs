@@ -5,7 +5,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// Names the input that a reaction was one to. With the process and a place in the reaction it makes a step's key.
+/// Names the input that a reaction was one to.
+///
+/// With the process and a place in the reaction it makes a step's key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]

@@ -16,7 +16,9 @@ pub enum ProcessEvent<E> {
     Note(ProcessNote),
 }
 
-/// What is noted of a process beside its own events. Stored under names that begin with `process-`.
+/// What is noted of a process beside its own events.
+///
+/// Stored under names that begin with `process-`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "type", content = "data", rename_all = "kebab-case")]
 #[non_exhaustive]

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Tells why a signal could not be reacted to. Nothing was recorded, and it comes again: mend or deploy the code.
+/// Tells why a signal could not be reacted to.
+///
+/// Nothing was recorded, and it comes again: mend or deploy the code.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(tag = "type", content = "data", rename_all = "kebab-case")]
 #[non_exhaustive]

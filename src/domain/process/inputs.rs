@@ -8,7 +8,7 @@ use crate::domain::{Aggregate, EventError, Id, Upcasters, decode_event};
 
 type Read<I> = dyn Fn(Uuid, &str, u32, &str) -> Result<Option<I>, EventError> + Send + Sync;
 
-/// Says which events of which aggregates a process manager reads, and what it makes of them.
+/// Says which events a process manager reads, and what it makes of them.
 pub struct Inputs<I> {
     sources: Vec<(&'static str, Box<Read<I>>)>,
 }

@@ -4,7 +4,9 @@ use chrono::{DateTime, Utc};
 
 use super::Action;
 
-/// Says what is to be done about a signal. It is recorded as a whole, before anything of it is done.
+/// Says what is to be done about a signal.
+///
+/// It is recorded as a whole, before anything of it is done.
 #[derive(Debug)]
 #[must_use = "a reaction is returned from `react`"]
 pub struct Reaction<E> {
@@ -28,7 +30,9 @@ impl<E> Reaction<E> {
         Self { events: Vec::new(), actions: Vec::new(), timers: Vec::new(), end: End::GoOn }
     }
 
-    /// Everything that was done is to be undone, the last step first, each once; then the process ends.
+    /// Everything that was done is to be undone; then the process ends.
+    ///
+    /// The last step first, each once.
     ///
     /// Steps that were planned and not begun are not taken any more, timers are cancelled. Shown to operators: `reason`, up to
     /// 1,000 bytes.

@@ -47,7 +47,9 @@ pub struct UndoCall<R, T> {
     /// `None`: whether it has happened is not known. It may happen still: have the service note that nothing is to happen
     /// under the key, or find out by the same call with the same key.
     pub result: Option<T>,
-    /// The service may have forgotten the keys by now: see [`ProcessRunner::keys_kept_for`](super::ProcessRunner::keys_kept_for).
+    /// The service may have forgotten the keys by now.
+    ///
+    /// See [`ProcessRunner::keys_kept_for`](super::ProcessRunner::keys_kept_for).
     ///
     /// The same call with the same key may then be a new one: look there by something else first.
     pub is_key_old: bool,

@@ -12,7 +12,7 @@ use crate::{
     store::{CheckpointStore, Error, Timer, TimerCounts, TimerQuery, TimerState, TimerStore},
 };
 
-/// Looks after the processes of a [`ProcessManager`]: how far they are, and which cannot go on.
+/// Looks after processes: how far they are, and which cannot go on.
 pub struct Processes<P, S> {
     store: S,
     queue: Arc<str>,
@@ -27,7 +27,9 @@ pub struct ProcessView<P> {
     pub process: Process<P>,
     /// The sequence of the last event of its history.
     pub version: u64,
-    /// When it is looked at next, how often it was tried, and what went wrong last. `None`: there is nothing to be done.
+    /// When it is looked at next, how often it was tried, and what went wrong last.
+    ///
+    /// `None`: there is nothing to be done.
     pub due: Option<Timer>,
 }
 
@@ -44,9 +46,13 @@ impl<P> ProcessView<P> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ProcessProgress {
-    /// How far events are handed to their processes, for each partition; none where nobody ever has.
+    /// How far events are handed to their processes, for each partition.
+    ///
+    /// None where nobody ever has.
     pub routed: Vec<Progress>,
-    /// How many processes wait for something to be done, are worked on, or are parked, and how long the oldest has been due.
+    /// How many processes wait, are worked on, or are parked.
+    ///
+    /// And how long the oldest has been due.
     pub processes: TimerCounts,
 }
 
@@ -83,7 +89,9 @@ impl<P: ProcessManager, S: CheckpointStore + TimerStore + Clone + 'static> Proce
         Ok(Some(ProcessView { process: loaded.state, version: loaded.version, due }))
     }
 
-    /// Lists processes that were set aside, with what went wrong: in the order of their ids, after this one.
+    /// Lists processes that were set aside, with what went wrong.
+    ///
+    /// In the order of their ids, after this one.
     ///
     /// Up to 10,000 at once.
     ///

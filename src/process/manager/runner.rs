@@ -125,7 +125,9 @@ where
     P: ProcessManager,
     S: CheckpointStore + StepStore + TimerStore + Clone + 'static,
 {
-    /// Makes a runner on a store. It reads the log from its beginning: see [`start`](Self::start).
+    /// Makes a runner on a store.
+    ///
+    /// It reads the log from its beginning: see [`start`](Self::start).
     ///
     /// # Errors
     ///
@@ -154,7 +156,9 @@ where
         })
     }
 
-    /// Takes commands for aggregates of this type: each is executed there under the step's key.
+    /// Takes commands for aggregates of this type.
+    ///
+    /// Each is executed there under the step's key.
     pub fn commands<A>(mut self, repository: Repository<A>) -> Self
     where
         A: Aggregate,
@@ -193,7 +197,9 @@ where
         self
     }
 
-    /// Says how long the service behind a handler keeps its keys. Default: for as long as a process takes.
+    /// Says how long the service behind a handler keeps its keys.
+    ///
+    /// Default: for as long as a process takes.
     ///
     /// A step that is older is called with [`Call::is_key_old`] set, and a warning: the service may take a repetition for a
     /// new request by then. What undoes it is told by [`UndoCall::is_key_old`].
@@ -202,7 +208,9 @@ where
         self
     }
 
-    /// Sets where it begins to read, the first time it ever runs. Default: [`Start::Beginning`].
+    /// Sets where it begins to read, the first time it ever runs.
+    ///
+    /// Default: [`Start::Beginning`].
     pub fn start(mut self, start: Start) -> Self {
         self.subscription = self.subscription.start(start);
         self
@@ -233,14 +241,18 @@ where
         self.subscription.repartition(of).await
     }
 
-    /// Names the runner, for those who look: 1 to 200 bytes. Default: the number of the process.
+    /// Names the runner, for those who look: 1 to 200 bytes.
+    ///
+    /// Default: the number of the process.
     pub fn owner(mut self, owner: impl Into<Arc<str>>) -> Self {
         self.settings.owner = owner.into();
         self.subscription = self.subscription.owner(Arc::clone(&self.settings.owner));
         self
     }
 
-    /// Sets how long a runner that is silent keeps its leases: 100 milliseconds to a day. Default: 30 seconds.
+    /// Sets how long a runner that is silent keeps its leases.
+    ///
+    /// 100 milliseconds to a day; default: 30 seconds.
     pub fn lease(mut self, length: Duration) -> Self {
         self.settings.lease = length;
         self.subscription = self.subscription.lease(length);
@@ -253,7 +265,9 @@ where
         self
     }
 
-    /// Sets how often a process that cannot go on is tried, and the pauses between: the first, and what they grow to.
+    /// Sets how often a process that cannot go on is tried.
+    ///
+    /// And the pauses between: the first, and what they grow to.
     ///
     /// Default: 20 times, half a second, 5 minutes; together a little over an hour. Then it is parked:
     /// [`Processes::list_parked`](super::Processes::list_parked).
@@ -263,19 +277,25 @@ where
         self
     }
 
-    /// Sets how long a call may take; after that its outcome is unknown. Default: 30 seconds.
+    /// Sets how long a call may take; after that its outcome is unknown.
+    ///
+    /// Default: 30 seconds.
     pub const fn call_timeout(mut self, within: Duration) -> Self {
         self.settings.call_timeout = within;
         self
     }
 
-    /// Sets how often it looks for processes that are due, where nothing wakes it sooner. Default: a second.
+    /// Sets how often it looks for what is due. Default: a second.
+    ///
+    /// Where nothing wakes it sooner.
     pub const fn poll(mut self, every: Duration) -> Self {
         self.settings.poll = every;
         self
     }
 
-    /// Sets how long it waits for steps under way when it is told to stop: up to an hour. Default: 30 seconds.
+    /// Sets how long it waits for steps under way when it is told to stop.
+    ///
+    /// Up to an hour; default: 30 seconds.
     ///
     /// What has not come to its end by then is left, and done again by another runner when the lease has lapsed.
     pub const fn drain(mut self, within: Duration) -> Self {
@@ -283,13 +303,17 @@ where
         self
     }
 
-    /// Sets how long the records of steps are kept after a process has ended. Default: 30 days.
+    /// Sets how long the records of steps are kept after a process has ended.
+    ///
+    /// Default: 30 days.
     pub const fn keep_steps_for(mut self, time: Duration) -> Self {
         self.settings.keep_steps_for = time;
         self
     }
 
-    /// Sets how often an event is tried that a process cannot take, and what becomes of the runner then: it ends.
+    /// Sets how often an event is tried that a process cannot take.
+    ///
+    /// After that the runner ends.
     ///
     /// Default: 5 times, with growing pauses.
     pub fn input_attempts(mut self, attempts: Attempts) -> Self {
@@ -329,7 +353,9 @@ where
         routed.and(performed.map(drop))
     }
 
-    /// Does everything that can be done now, and returns: events that are there are routed, and what is due is performed.
+    /// Does everything that can be done now, and returns.
+    ///
+    /// Events that are there are routed, and what is due is performed.
     ///
     /// # Errors
     ///

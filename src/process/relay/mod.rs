@@ -138,7 +138,7 @@ impl<S: CheckpointStore + Clone + 'static> Relay<S> {
         self
     }
 
-    /// Sets what becomes of a message that was refused, or has failed as often as it may.
+    /// Sets what becomes of a message that was refused, or has failed too often.
     ///
     /// Default: [`OnFailure::Stop`]. With [`OnFailure::Park`] later events of its aggregate wait behind it.
     pub fn on_failure(mut self, on_failure: OnFailure) -> Self {
@@ -146,7 +146,9 @@ impl<S: CheckpointStore + Clone + 'static> Relay<S> {
         self
     }
 
-    /// Names where messages come from: a URI-reference, such as `/orders`. Default: `/annals`.
+    /// Names where messages come from: a URI-reference, such as `/orders`.
+    ///
+    /// Default: `/annals`.
     ///
     /// One for each database.
     ///

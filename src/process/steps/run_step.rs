@@ -166,7 +166,9 @@ impl<T: Serialize + DeserializeOwned + Send> RunStep<Undoable<T>> {
         self.begin(action)
     }
 
-    /// Only says how it is undone: of a step that an earlier attempt may have taken, and this one does not take.
+    /// Only says how it is undone, and does not take it.
+    ///
+    /// For a step that an earlier attempt may have taken.
     ///
     /// # Errors
     ///

@@ -76,7 +76,9 @@ impl FiredTimer {
             .map_err(|error| Error::codec("what a timer says cannot be read", error))
     }
 
-    /// The key of its effect: made of queue, id and when it was set, the same in every attempt.
+    /// The key of its effect, the same in every attempt.
+    ///
+    /// Made of queue, id and when it was set.
     ///
     /// A command under this key is executed once, however often the timer fires.
     #[must_use]
@@ -84,7 +86,9 @@ impl FiredTimer {
         self.key.clone()
     }
 
-    /// Ends the timer within a transaction: with its commit the effect is had, and the timer has fired.
+    /// Ends the timer within a transaction.
+    ///
+    /// With its commit the effect is had, and the timer has fired.
     ///
     /// The handler commits, and returns. Where it returns without having committed, the attempt has failed.
     ///

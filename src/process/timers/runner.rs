@@ -59,7 +59,9 @@ impl TimerRunner {
         }
     }
 
-    /// How the runner is named where it holds a timer, in up to 200 bytes. Default: by the process's number.
+    /// How the runner is named where it holds a timer, in up to 200 bytes.
+    ///
+    /// Default: by the process's number.
     pub fn owner(mut self, name: &str) -> Self {
         self.owner = name.into();
         self
@@ -79,7 +81,9 @@ impl TimerRunner {
         self
     }
 
-    /// How often a timer is tried before it is parked: at least once. Default: 10 times.
+    /// How often a timer is tried before it is parked: at least once.
+    ///
+    /// Default: 10 times.
     pub const fn attempts(mut self, times: u32) -> Self {
         self.attempts = times;
         self
@@ -107,7 +111,9 @@ impl TimerRunner {
         self
     }
 
-    /// How long handlers are waited for at the end; the rest is given back. Default: 30 s.
+    /// How long handlers are waited for at the end; the rest is given back.
+    ///
+    /// Default: 30 s.
     pub const fn drain(mut self, time: Duration) -> Self {
         self.drain = time;
         self

@@ -157,7 +157,9 @@ impl Timers {
         self.schedule(id, due_at, payload).await
     }
 
-    /// Has a timer be due at another time. Tells how it stands then; `None`: there is none.
+    /// Has a timer be due at another time.
+    ///
+    /// Tells how it stands then; `None`: there is none.
     ///
     /// Also one that is parked. One that is being fired is taken from whoever fires it: that one may have had its effect.
     /// One that has fired or was cancelled stays so.
@@ -226,7 +228,9 @@ impl Timers {
         TimerRunner::new(self.clone())
     }
 
-    /// Fires what is due until `shutdown` is ready, with the defaults of [`runner`](Self::runner).
+    /// Fires what is due until `shutdown` is ready.
+    ///
+    /// With the defaults of [`runner`](Self::runner).
     ///
     /// # Errors
     ///
