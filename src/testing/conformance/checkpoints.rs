@@ -471,3 +471,19 @@ pub async fn store_p6_what_comes_after_a_position_is_counted(factory: &dyn Facto
     assert_eq!(store.count_after(events[8].position()).await.unwrap(), 0);
     assert_eq!(store.count_after(Position::new(u64::MAX)).await.unwrap(), 0);
 }
+
+/// A lease that one owner takes twice is one: letting go of the first holding frees nothing, and a lost one is noticed.
+pub async fn store_086_a_lease_taken_twice_is_freed_by_its_last_holding_alone(factory: &dyn Factory) {
+    let case = "store_086_a_lease_taken_twice_is_freed_by_its_last_holding_alone";
+    let Some((_fixture, store, _)) = keeper(factory, case).await else { return };
+    let (_, first) = taken(store.claim(&claim_of(mail(), "one")).await);
+    let (_, second) = taken(store.claim(&claim_of(mail(), "one")).await);
+    store.release(&first).await.unwrap();
+    let others = store.claim(&claim_of(mail(), "two")).await.unwrap();
+    assert!(matches!(others, Claimed::Refused(_)), "{others:?}");
+    let renewed = (store.renew(&first).await.unwrap(), store.renew(&second).await.unwrap());
+    assert_eq!(renewed, (Renewal::Lost, Renewal::Renewed));
+    store.release(&second).await.unwrap();
+    taken(store.claim(&claim_of(mail(), "two")).await);
+    assert_eq!(store.renew(&second).await.unwrap(), Renewal::Lost);
+}

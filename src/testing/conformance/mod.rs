@@ -269,6 +269,7 @@ tests_of! {
     http_h07_sweepers_at_once_do_no_work_twice
     http_h06_receipts_and_steps_are_forgotten_after_their_time
     store_085_timers_are_forgotten_after_their_time
+    store_086_a_lease_taken_twice_is_freed_by_its_last_holding_alone
     store_084_no_timer_is_taken_before_it_is_due
     store_084_setting_a_timer_again_changes_nothing
     store_084_owners_share_what_is_due

@@ -159,7 +159,7 @@ impl Worker {
         let said = said.clone();
         std::thread::spawn(move || {
             for _ in out.lines().map_while(Result::ok).filter(|line| child::said(line).is_some()) {
-                drop(said.send(number));
+                let _ = said.send(number);
             }
         });
         Self { number, process }

@@ -66,6 +66,7 @@ struct RenamedTrip;
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "type", content = "data", rename_all = "kebab-case")]
+#[allow(clippy::enum_variant_names, reason = "the names are stored, beside those of other types")]
 enum RenamedTripEvent {
     TripRequested { pence: u64, seats: u32 },
     TripCancelled,

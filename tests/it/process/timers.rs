@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use annals::{
-    Aggregate, EventStore as _, Id, ManualClock, Processes, Repository,
+    Aggregate, Id, ManualClock, Processes, Repository,
     process::{Inputs, Process, ProcessManager, ProcessRunner, ProcessStatus, Reaction, Signal},
 };
 use chrono::{DateTime, TimeDelta, Utc};
