@@ -41,7 +41,7 @@ const MAY_BE_DECLARED: &[&str] = &[
 ];
 
 /// What is not built yet.
-const ROOMS: &[&str] = &["process", "erasure", "compaction", "tags"];
+const ROOMS: &[&str] = &["erasure", "compaction", "tags"];
 
 /// The functions of the sources.
 #[derive(Debug, Default)]
