@@ -7,6 +7,8 @@ mod ends;
 mod errand;
 mod forestall;
 mod history;
+#[cfg(feature = "postgres")]
+mod idle;
 mod kills;
 mod late;
 mod model;
