@@ -194,7 +194,7 @@ pub(super) async fn settle(
         }
         Settled::Later { at } => of_held(POSTPONE_TIMER, held).bind(revision).bind(due_in_micros(*at)).bind(now),
         Settled::Failed { pause, failure } => {
-            of_held(FAIL_TIMER, held).bind(micros(*pause)).bind(storable_text(failure)).bind(now)
+            of_held(FAIL_TIMER, held).bind(micros(*pause)).bind(storable_text(failure)).bind(now).bind(revision)
         }
         Settled::Parked { failure } => of_held(PARK_TIMER, held).bind(storable_text(failure)).bind(now),
         Settled::GivenBack => of_held(GIVE_BACK_TIMER, held).bind(now),

@@ -187,9 +187,11 @@ pub(super) async fn settle(
             of_held(POSTPONE_TIMER, held).bind(revision).bind(None::<i64>).bind(micros)
         }
         Settled::Later { at } => of_held(POSTPONE_TIMER, held).bind(revision).bind(Some(due(*at))).bind(micros),
-        Settled::Failed { pause, failure } => {
-            of_held(FAIL_TIMER, held).bind(ends_at(now, *pause)).bind(storable_text(failure)).bind(micros)
-        }
+        Settled::Failed { pause, failure } => of_held(FAIL_TIMER, held)
+            .bind(ends_at(now, *pause))
+            .bind(storable_text(failure))
+            .bind(micros)
+            .bind(revision),
         Settled::Parked { failure } => of_held(PARK_TIMER, held).bind(storable_text(failure)).bind(micros),
         Settled::GivenBack => of_held(GIVE_BACK_TIMER, held).bind(micros),
     };

@@ -47,7 +47,7 @@ pub trait TimerStore: fmt::Debug + Send + Sync {
 
     /// Has something be looked at, at this time or sooner: 1,000 at the most.
     ///
-    /// Makes what is not there. What is held is looked at again afterwards; what has failed, after its pause. What is parked,
+    /// Makes what is not there. What is held is looked at again afterwards; what has failed, at once, which counts as no attempt. What is parked,
     /// has fired or was cancelled stays so.
     ///
     /// # Errors

@@ -131,7 +131,7 @@ pub async fn store_084_waking_makes_and_hastens(factory: &dyn Factory) {
     assert_eq!(claim(&*store, "one", 10).await.timers.len(), 4);
 }
 
-/// What is woken while it is held is looked at again: at once where it got on or was idle, after its pause where it failed.
+/// What is woken while it is held is looked at again at once, and so is what waits after a failure; that counts as no attempt.
 pub async fn store_084_what_is_woken_while_it_is_held_is_looked_at_again(factory: &dyn Factory) {
     let Some((_fixture, store, clock)) = timing(factory, "84").await else { return };
     let far = store.timer_clock() + MINUTE * 100;
@@ -153,9 +153,19 @@ pub async fn store_084_what_is_woken_while_it_is_held_is_looked_at_again(factory
     let held = one(claim(&*store, "one", 10).await);
     wake(&*store, 3).await;
     assert!(store.settle_timer(&held, &failed(MINUTE)).await.unwrap());
+    let held = one(claim(&*store, "one", 10).await);
+    assert_eq!(held.timer.attempts, 1, "it was tried since it was woken");
+    assert!(store.settle_timer(&held, &failed(MINUTE)).await.unwrap());
     assert!(claim(&*store, "one", 10).await.timers.is_empty());
+    for _ in 0..2 {
+        wake(&*store, 3).await;
+    }
+    let held = one(claim(&*store, "one", 10).await);
+    assert_eq!(held.timer.attempts, 1);
+    assert!(store.settle_timer(&held, &failed(MINUTE)).await.unwrap());
     clock.advance(MINUTE);
     let held = one(claim(&*store, "one", 10).await);
+    assert_eq!(held.timer.attempts, 2);
     wake(&*store, 3).await;
     assert!(store.settle_timer(&held, &Settled::GivenBack).await.unwrap());
     let held = one(claim(&*store, "one", 10).await);
