@@ -3,6 +3,7 @@
 mod attempts;
 mod cases;
 mod crash;
+mod deploys;
 mod ends;
 mod errand;
 mod forestall;
