@@ -22,15 +22,18 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::{patience::Pauses, stop::Stop, telemetry};
-use crate::store::{DueClaim, Error, HeldTimer, Settled, TimerStore};
+use super::{patience::Pauses, telemetry};
+use crate::{
+    read::Signal,
+    store::{DueClaim, Error, HeldTimer, Settled, TimerStore},
+};
 
 /// Sees to one thing that is due.
 pub(super) trait Tend: Send + Sync + 'static {
     /// Says what became of it. Told to stop, it comes to an end as soon as it can, and gives it back.
     ///
     /// Dropped half-way where the lease is lost.
-    fn tend(&self, held: &HeldTimer, stop: &Stop) -> impl Future<Output = Settled> + Send;
+    fn tend(&self, held: &HeldTimer, stop: &Signal) -> impl Future<Output = Settled> + Send;
 }
 
 /// Takes what is due in one queue, so many at once.
@@ -76,14 +79,14 @@ struct Round<'r, T> {
     slots: Arc<Semaphore>,
     under_way: UnderWay,
     seen_to: Arc<AtomicU64>,
-    stop: Stop,
+    stop: Signal,
 }
 
 impl<T: Tend> DueRunner<T> {
     /// Sees to what is due, until told to stop. Says how much that was.
     ///
     /// Outages of the store are waited out.
-    pub(super) async fn run(&self, stop: Stop, until: Until) -> Result<u64, Error> {
+    pub(super) async fn run(&self, stop: Signal, until: Until) -> Result<u64, Error> {
         let round = Round {
             runner: self,
             // Two runs of one process are told apart.

@@ -18,7 +18,6 @@ mod manager;
 mod patience;
 mod relay;
 mod steps;
-mod stop;
 mod sweeper;
 mod telemetry;
 mod timers;

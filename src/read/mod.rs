@@ -20,7 +20,7 @@ pub use parked::ParkedRun;
 pub use progress::{Progress, RunState};
 pub use projection::{Projection, Table, Target};
 pub use projector::Projector;
-pub(crate) use runner::Signal;
+pub(crate) use runner::{Signal, signal};
 pub use settings::{Attempts, BoxError, OnFailure};
 pub use start::Start;
 pub use subscription::Subscription;

@@ -18,7 +18,8 @@ use super::{
 use crate::{
     command::{ExecuteError, Repository},
     domain::{Id, PlannedStep, Process, ProcessCommand, ProcessManager, ProcessStatus, ProcessStepState},
-    process::{StepError, StepFailure, Steps, Undo, due::Tend, patience::Pauses, stop::Stop, telemetry},
+    process::{StepError, StepFailure, Steps, Undo, due::Tend, patience::Pauses, telemetry},
+    read::Signal,
     store::{
         Error, HeldTimer, IdempotencyKey, Scope, ScopedKey, Settled, StepRun, StepStore, TimerStore, with_sources,
     },
@@ -72,14 +73,14 @@ const UNDO_PAUSES: Pauses = Pauses::new(Duration::from_millis(100), Duration::fr
 type Places = Arc<Mutex<BTreeMap<String, String>>>;
 
 impl<P: ProcessManager> Tend for Performer<P> {
-    async fn tend(&self, held: &HeldTimer, stop: &Stop) -> Settled {
+    async fn tend(&self, held: &HeldTimer, stop: &Signal) -> Settled {
         self.perform(held, stop).await
     }
 }
 
 impl<P: ProcessManager> Performer<P> {
     /// Works on a process until nothing is left to do, or it cannot go on, or the work is to stop.
-    async fn perform(&self, held: &HeldTimer, stop: &Stop) -> Settled {
+    async fn perform(&self, held: &HeldTimer, stop: &Signal) -> Settled {
         let mut so_far = SoFar::default();
         let worked = self.work(held, stop, &mut so_far).await;
         let SoFar { has_got_on, next_due } = so_far;
@@ -118,7 +119,7 @@ impl<P: ProcessManager> Performer<P> {
         self.settings.pauses.begin().nth(nth).unwrap_or(self.settings.pauses.longest)
     }
 
-    async fn work(&self, held: &HeldTimer, stop: &Stop, so_far: &mut SoFar) -> Result<Settled, Halt> {
+    async fn work(&self, held: &HeldTimer, stop: &Signal, so_far: &mut SoFar) -> Result<Settled, Halt> {
         let id = Id::from_uuid(held.timer.id);
         let places = Places::default();
         let mut steps = None;

@@ -14,9 +14,8 @@ use crate::{
         StepFailure,
         due::{DueRunner, Until},
         patience::Pauses,
-        stop::stop,
     },
-    read::{Attempts, BoxError, Start, Subscription},
+    read::{Attempts, BoxError, Start, Subscription, signal},
     store::{CheckpointStore, Consumer, Error, RecordedEvent, Selection, StepStore, TimerStore},
 };
 
@@ -333,21 +332,21 @@ where
     /// settings. Others as for [`Subscription::run`].
     pub async fn run(&self, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
         self.settings.check()?;
-        let (stopper, told) = stop();
+        let (stopper, told) = signal();
         let runner = self.due_runner();
         let routed = async {
             let ended = self.route(told.up(), &runner.woken).await;
-            stopper.stop();
+            stopper.raise();
             ended
         };
         let performed = async {
             let ended = runner.run(told.clone(), Until::Stopped).await;
-            stopper.stop();
+            stopper.raise();
             ended
         };
         let stopped = async {
             told.unless(shutdown).await;
-            stopper.stop();
+            stopper.raise();
         };
         let (routed, performed, ()) = join3(routed, performed, stopped).await;
         routed.and(performed.map(drop))
@@ -363,7 +362,7 @@ where
     pub async fn catch_up(&self) -> Result<(), Error> {
         self.settings.check()?;
         let runner = self.due_runner();
-        let (_stopper, told) = stop();
+        let (_stopper, told) = signal();
         loop {
             let router = self.router();
             self.subscription.catch_up_in_batches(|events| route(&router, events, &runner.woken)).await?;

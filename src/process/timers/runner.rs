@@ -10,10 +10,9 @@ use crate::{
     process::{
         due::{DueRunner, Tend, Until},
         patience::Pauses,
-        stop::{Stop, stop},
         telemetry,
     },
-    read::BoxError,
+    read::{BoxError, Signal, signal},
     store::{Error, HeldTimer, Settled, TimerState, with_sources},
 };
 
@@ -145,10 +144,10 @@ impl TimerRunner {
             drain: self.drain,
             woken: Arc::clone(&self.timers.woken),
         };
-        let (stopper, stopped) = stop();
+        let (stopper, stopped) = signal();
         match select(pin!(shutdown), pin!(runner.run(stopped, Until::Stopped))).await {
             Either::Left(((), work)) => {
-                stopper.stop();
+                stopper.raise();
                 work.await
             }
             Either::Right((ended, _)) => ended,
@@ -187,7 +186,7 @@ where
     H: Fn(FiredTimer) -> F + Send + Sync + 'static,
     F: Future<Output = Result<(), BoxError>> + Send + 'static,
 {
-    async fn tend(&self, held: &HeldTimer, _stop: &Stop) -> Settled {
+    async fn tend(&self, held: &HeldTimer, _stop: &Signal) -> Settled {
         telemetry::timer_begun(held);
         match self.fire(held).await {
             Ok(()) => {

@@ -12,13 +12,9 @@ use futures_util::future::{Either, select};
 use tokio::time::sleep;
 use uuid::Uuid;
 
-pub(crate) use self::signal::Signal;
+pub(crate) use self::signal::{Signal, signal};
 use self::turn::Turn;
-pub(super) use self::{
-    feed::PAGE_EVENTS,
-    held::Held,
-    signal::{Raise, signal},
-};
+pub(super) use self::{feed::PAGE_EVENTS, held::Held, signal::Raise};
 use super::{
     Start,
     settings::{Attempts, BoxError, Settings},

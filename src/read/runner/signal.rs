@@ -11,15 +11,15 @@ pub(crate) struct Signal(watch::Receiver<bool>);
 
 /// Puts a [`Signal`] up.
 #[derive(Debug)]
-pub(in crate::read) struct Raise(watch::Sender<bool>);
+pub(crate) struct Raise(watch::Sender<bool>);
 
-pub(in crate::read) fn signal() -> (Raise, Signal) {
+pub(crate) fn signal() -> (Raise, Signal) {
     let (sender, receiver) = watch::channel(false);
     (Raise(sender), Signal(receiver))
 }
 
 impl Raise {
-    pub(in crate::read) fn raise(&self) {
+    pub(crate) fn raise(&self) {
         self.0.send_replace(true);
     }
 }
