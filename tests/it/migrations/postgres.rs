@@ -122,7 +122,7 @@ async fn an_older_schema_becomes_the_newest() {
     run(
         &database,
         "DROP TABLE annals_receipts, annals_snapshots, annals_checkpoints, annals_parked_events, annals_responses,
-                    annals_steps, annals_client_keys;
+                    annals_steps, annals_client_keys, annals_timers, annals_inbox, annals_inbox_places;
          DROP SEQUENCE annals_fences;
          DELETE FROM annals_migrations WHERE version > 1",
     )

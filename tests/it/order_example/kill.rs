@@ -26,7 +26,7 @@ async fn an_import_that_is_killed_anywhere_ends_in_the_same_sums_on_a_server() {
 }
 
 async fn is_killed_anywhere(shop: &Shop, rounds: u32) {
-    let book = Book::of(40 * rounds as usize, 9);
+    let book = Book::of(80 * rounds as usize, 9);
     let expected = book.summary(1);
     let events = expected["events_recorded"].as_u64().unwrap();
     let file = shop.file("week.csv", &book.csv);
@@ -37,7 +37,8 @@ async fn is_killed_anywhere(shop: &Shop, rounds: u32) {
         let mut import = shop.spawn(&file);
         // At first the database itself is being made; later some more events are waited for.
         if round >= 3 {
-            let step = random.u64(1..=(events / u64::from(rounds)).max(2));
+            // Well before its end: whoever waits may be late.
+            let step = random.u64(1..=(events / u64::from(2 * rounds)).max(2));
             wait_for_events(shop, &mut import, step).await;
         }
         pause(Duration::from_micros(random.u64(..5_000)));

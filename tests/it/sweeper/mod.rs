@@ -65,13 +65,14 @@ impl Retention for Fake {
 
 #[tokio::test]
 async fn http_h06_a_pass_sweeps_batch_by_batch_and_each_kind_in_turn() {
-    use Expiring::{Receipts, Responses, Steps};
+    use Expiring::{Inbox, Receipts, Responses, Steps, Timers};
     let store = Fake::with(2_500, 1_000);
     let between = Duration::from_millis(2);
     let swept = Sweeper::new(&store).pause_between_batches(between).sweep().await.unwrap();
-    assert_eq!(swept.rows, [(Responses, 2_500), (Receipts, 1_000), (Steps, 0)]);
+    assert_eq!(swept.rows, [(Responses, 2_500), (Receipts, 1_000), (Steps, 0), (Timers, 0), (Inbox, 0)]);
     assert_eq!((swept.total(), swept.ended_early), (3_500, false));
-    let calls: Vec<_> = [Responses, Receipts, Steps, Responses, Receipts, Responses].map(|kind| (kind, 1_000)).into();
+    let calls = [Responses, Receipts, Steps, Timers, Inbox, Responses, Receipts, Responses];
+    let calls: Vec<_> = calls.map(|kind| (kind, 1_000)).into();
     assert_eq!(store.calls(), calls);
     assert!(swept.took >= 5 * between, "five pauses in {:?}", swept.took);
 }
