@@ -97,13 +97,12 @@ impl<'e, 'a, A: Aggregate> Attempt<'e, 'a, A> {
         let Some(from) = known.as_ref().map(|known| known.version) else {
             return self.read_all().await;
         };
-        let mut fold = Fold::new(&self.execute.repository.upcasters, known);
-        let read = self.store().read_stream(&self.query(from), &mut |stored| fold.step(stored).map(drop)).await?;
+        let (loaded, read) = self.execute.repository.fold(known, &self.query(from)).await?;
         if read.version < from {
             // The database was set back behind our back: what was known is of another history.
             return self.read_all().await;
         }
-        Ok((fold.loaded, read))
+        Ok((loaded, read))
     }
 
     async fn read_all(&self) -> Result<(Loaded<A>, StreamRead), Error> {

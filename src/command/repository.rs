@@ -119,11 +119,9 @@ impl<A: Aggregate> Repository<A> {
     /// Reads what came after a state that is known.
     pub(crate) async fn refresh(&self, id: Id<A>, known: Loaded<A>) -> Result<Loaded<A>, Error> {
         let from = known.version;
-        let mut fold = Fold::new(&self.upcasters, Some(known));
-        let query = StreamQuery::of(id).from_sequence(from + 1);
-        let read = self.store.read_stream(&query, &mut |stored| fold.step(stored).map(drop)).await?;
+        let (loaded, read) = self.fold(Some(known), &StreamQuery::of(id).from_sequence(from + 1)).await?;
         // The database was set back behind our back: what was known is of another history.
-        if read.version < from { self.load(id).await } else { Ok(fold.loaded) }
+        if read.version < from { self.load(id).await } else { Ok(loaded) }
     }
 
     /// Loads an aggregate as it was at a version.
@@ -132,7 +130,7 @@ impl<A: Aggregate> Repository<A> {
     ///
     /// [`Error::Invalid`]: there is no such version yet; else as for [`load`](Self::load).
     pub async fn load_at(&self, id: Id<A>, version: u64) -> Result<Loaded<A>, Error> {
-        let (loaded, read) = self.fold(&StreamQuery::of(id).to_sequence(version)).await?;
+        let (loaded, read) = self.fold(None, &StreamQuery::of(id).to_sequence(version)).await?;
         if loaded.version < version {
             return Err(Error::invalid(format!(
                 "{} {id} has no version {version}, it is at version {}",
@@ -151,7 +149,7 @@ impl<A: Aggregate> Repository<A> {
     ///
     /// As for [`load`](Self::load).
     pub async fn load_until(&self, id: Id<A>, time: DateTime<Utc>) -> Result<Loaded<A>, Error> {
-        self.fold(&StreamQuery::of(id).recorded_until(time)).await.map(|(loaded, _)| loaded)
+        self.fold(None, &StreamQuery::of(id).recorded_until(time)).await.map(|(loaded, _)| loaded)
     }
 
     /// Replays an aggregate's history: visits each event with the state right after it.
@@ -216,7 +214,7 @@ impl<A: Aggregate> Repository<A> {
         receipt_of: Option<IdempotencyKey>,
     ) -> Result<(Loaded<A>, StreamRead), Error> {
         let Some(snapshots) = &self.snapshots else {
-            return self.fold(&StreamQuery { receipt_of, ..StreamQuery::of(id) }).await;
+            return self.fold(None, &StreamQuery { receipt_of, ..StreamQuery::of(id) }).await;
         };
         let mut fold = Fold { snapshots: Some(snapshots), ..Fold::new(&self.upcasters, None) };
         let query = LoadQuery { aggregate_id: id.uuid(), snapshot_version: self.snapshot_version, receipt_of };
@@ -244,8 +242,13 @@ impl<A: Aggregate> Repository<A> {
         self.store.save_snapshot(snapshot).await
     }
 
-    async fn fold(&self, query: &StreamQuery) -> Result<(Loaded<A>, StreamRead), Error> {
-        let mut fold = Fold::new(&self.upcasters, None);
+    /// Folds what a query finds onto a state that is known, or onto none.
+    pub(super) async fn fold(
+        &self,
+        known: Option<Loaded<A>>,
+        query: &StreamQuery,
+    ) -> Result<(Loaded<A>, StreamRead), Error> {
+        let mut fold = Fold::new(&self.upcasters, known);
         let read = self.store.read_stream(query, &mut |stored| fold.step(stored).map(drop)).await?;
         Ok((fold.loaded, read))
     }

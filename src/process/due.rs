@@ -24,7 +24,7 @@ use tokio::{
 
 use super::{patience::Pauses, telemetry};
 use crate::{
-    read::Signal,
+    read::{Signal, is_outage, run_of},
     store::{DueClaim, Error, HeldTimer, Settled, TimerStore},
 };
 
@@ -90,7 +90,7 @@ impl<T: Tend> DueRunner<T> {
         let round = Round {
             runner: self,
             // Two runs of one process are told apart.
-            owner: format!("{}, run {}", self.owner, &uuid::Uuid::now_v7().simple().to_string()[20..]).into(),
+            owner: run_of(&self.owner),
             slots: Arc::new(Semaphore::new(self.concurrency)),
             under_way: UnderWay::default(),
             seen_to: Arc::default(),
@@ -310,12 +310,4 @@ async fn settle(timers: &dyn TimerStore, held: &HeldTimer, settled: &Settled, le
         }
         sleep(pauses.next().unwrap_or(OUTAGE.longest)).await;
     }
-}
-
-/// Tells whether a store that fails like this is waited for.
-fn is_outage(error: &Error) -> bool {
-    use crate::store::Fault;
-    error.is_retryable()
-        || error.is_outcome_unknown()
-        || matches!(error, Error::Backend { fault: Fault::ReadOnly | Fault::Full | Fault::Io, .. })
 }

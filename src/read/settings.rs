@@ -159,12 +159,12 @@ impl Settings {
 }
 
 /// How a runner is named where nobody has named it.
-pub(super) fn process_owner() -> Arc<str> {
+pub(crate) fn process_owner() -> Arc<str> {
     format!("process {}", std::process::id()).into()
 }
 
 /// The name of one run of an owner's.
-pub(super) fn run_of(owner: &str) -> Arc<str> {
+pub(crate) fn run_of(owner: &str) -> Arc<str> {
     // Of an id of version 7 the end is random.
     format!("{owner}, run {}", &Uuid::now_v7().simple().to_string()[20..]).into()
 }

@@ -11,7 +11,7 @@ use super::{
     classify::classify,
     row::{column, ends_at, named, time},
     statement::{
-        ABANDONED_REQUESTS, BURY_RESPONSE, CLAIM_RESPONSE, COMPLETE_RESPONSE, DRAW_FENCE, EXPIRE_RESPONSE,
+        ABANDONED_REQUESTS, BURY_RESPONSE, CLAIM_RESPONSE, COMPLETE_RESPONSE, DRAW_FENCES, EXPIRE_RESPONSE,
         FIND_RESPONSE, FREE_RESPONSE, LET_GO_OF_RESPONSE, LIST_RESPONSES, RELEASE_RESPONSE, RENEW_RESPONSE,
         REVIVE_RESPONSE,
     },
@@ -42,7 +42,7 @@ fn bind_response<'q>(statement: Statement<'q>, response: &'q StoredResponse) -> 
 
 /// Draws a fence that nobody had before.
 async fn draw_fence(connection: &mut SqliteConnection) -> Result<i64, Error> {
-    let row = sqlx::query(DRAW_FENCE).fetch_one(connection).await.map_err(classify)?;
+    let row = sqlx::query(DRAW_FENCES).bind(1_i64).fetch_one(connection).await.map_err(classify)?;
     column(&row, 0)
 }
 

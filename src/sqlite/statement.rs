@@ -22,7 +22,6 @@ pub(super) const COUNT_PARKED_EVENTS: &str = include_str!("sql/count_parked_even
 pub(super) const COUNT_TIMERS: &str = include_str!("sql/count_timers.sql");
 pub(super) const DELETE_CHECKPOINTS: &str = include_str!("sql/delete_checkpoints.sql");
 pub(super) const DELETE_PARKED_EVENTS: &str = include_str!("sql/delete_parked_events.sql");
-pub(super) const DRAW_FENCE: &str = include_str!("sql/draw_fence.sql");
 pub(super) const DRAW_FENCES: &str = include_str!("sql/draw_fences.sql");
 pub(super) const DUE_TIMERS: &str = include_str!("sql/due_timers.sql");
 pub(super) const EXPIRE_RESPONSE: &str = include_str!("sql/expire_response.sql");
@@ -106,7 +105,7 @@ pub(super) const WAKE_TIMERS: &str = include_str!("sql/wake_timers.sql");
 pub(super) const WRITE_STEP: &str = include_str!("sql/write_step.sql");
 
 /// The statements that are sent as they stand.
-const WHOLE: [(&str, &str); 99] = [
+const WHOLE: [(&str, &str); 98] = [
     ("abandoned_requests", ABANDONED_REQUESTS),
     ("advance_checkpoint", ADVANCE_CHECKPOINT),
     ("audit_checkpoints", AUDIT_CHECKPOINTS),
@@ -127,7 +126,6 @@ const WHOLE: [(&str, &str); 99] = [
     ("count_timers", COUNT_TIMERS),
     ("delete_checkpoints", DELETE_CHECKPOINTS),
     ("delete_parked_events", DELETE_PARKED_EVENTS),
-    ("draw_fence", DRAW_FENCE),
     ("draw_fences", DRAW_FENCES),
     ("due_timers", DUE_TIMERS),
     ("expire_response", EXPIRE_RESPONSE),

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     command::{ExecuteError, Repository},
     domain::{Id, PlannedStep, Process, ProcessCommand, ProcessManager, ProcessStatus, ProcessStepState},
-    process::{StepError, StepFailure, Steps, Undo, due::Tend, patience::Pauses, telemetry},
+    process::{StepError, Steps, Undo, due::Tend, patience::Pauses, steps::in_time, telemetry},
     read::Signal,
     store::{
         Error, HeldTimer, IdempotencyKey, Scope, ScopedKey, Settled, StepRun, StepStore, TimerStore, with_sources,
@@ -298,12 +298,7 @@ fn undoing(
 ) -> impl Fn(Undo<Json>) -> Running<()> + Send + Sync + 'static {
     move |undo| {
         let undone = untake(undo, is_key_old);
-        Box::pin(async move {
-            match tokio::time::timeout(within, undone).await {
-                Ok(undone) => undone,
-                Err(late) => Err(StepFailure::unknown(late)),
-            }
-        })
+        Box::pin(in_time(Some(within), undone))
     }
 }
 

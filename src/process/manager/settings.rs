@@ -2,7 +2,7 @@
 
 use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
-use crate::{process::patience::Pauses, store::Error};
+use crate::{process::patience::Pauses, read::process_owner, store::Error};
 
 /// What a runner is told.
 #[derive(Debug, Clone)]
@@ -21,7 +21,7 @@ pub(super) struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            owner: format!("process {}", std::process::id()).into(),
+            owner: process_owner(),
             lease: Duration::from_secs(30),
             concurrency: 16,
             attempts: 20,

@@ -15,6 +15,7 @@ use std::{
 
 use uuid::Uuid;
 
+pub(super) use self::run_step::in_time;
 use self::{book::Book, compensation::Undoing};
 pub use self::{
     compensation::Undo,

@@ -277,7 +277,8 @@ where
     }
 }
 
-async fn in_time<T>(
+/// Bounds a call. What takes longer may have happened.
+pub(in crate::process) async fn in_time<T>(
     limit: Option<Duration>,
     call: impl Future<Output = Result<T, StepFailure>> + Send,
 ) -> Result<T, StepFailure> {

@@ -12,7 +12,7 @@ use crate::{
         patience::Pauses,
         telemetry,
     },
-    read::{BoxError, Signal, signal},
+    read::{BoxError, Signal, process_owner, signal},
     store::{Error, HeldTimer, Settled, TimerState, with_sources},
 };
 
@@ -47,7 +47,7 @@ impl TimerRunner {
     pub(super) fn new(timers: Timers) -> Self {
         Self {
             timers,
-            owner: format!("process {}", std::process::id()).into(),
+            owner: process_owner(),
             concurrency: 16,
             lease: Duration::from_secs(30),
             attempts: 10,

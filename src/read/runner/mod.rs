@@ -277,7 +277,7 @@ pub(super) fn other_version(name: &str, found: u32, version: u32) -> Error {
 }
 
 /// Tells whether a store that fails like this is waited for: one that is away, or was made a standby, or has no room.
-pub(super) fn is_outage(error: &Error) -> bool {
+pub(crate) fn is_outage(error: &Error) -> bool {
     let is_waited_for = |fault: &Fault| matches!(fault, Fault::ReadOnly | Fault::Full | Fault::Io);
     error.is_retryable()
         || error.is_outcome_unknown()
