@@ -170,7 +170,8 @@ async fn http_l09_a_process_that_a_newer_definition_has_touched_is_left_to_it<S:
     // Nor do they take an event in: they wait for those that can.
     tell(&store, trip, TripCommand::Mention(2)).await;
     let version = view.version;
-    let waiting = tokio::spawn(async move { older.run(std::future::pending()).await });
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let waiting = tokio::spawn(async move { older.run(async { drop(stopped.await) }).await });
     until(async || {
         clock.advance(TICK);
         let routed = Processes::<Booking, _>::new(&store).progress().await.unwrap().routed;
@@ -179,8 +180,9 @@ async fn http_l09_a_process_that_a_newer_definition_has_touched_is_left_to_it<S:
     .await;
     let view = Processes::<Booking, _>::new(&store).find(booking_of(trip)).await.unwrap().unwrap();
     assert_eq!((view.version, unused.calls("charge")), (version, 0), "the older one has guessed");
-    waiting.abort();
-    drop(waiting.await);
+    // Asked to end, it has let go of all it had in hand: whoever is broken off may hold it for a lease more.
+    stop.send(()).unwrap();
+    waiting.await.unwrap().unwrap();
     clock.advance(LEASE);
     newer(&store, &service).catch_up().await.unwrap();
     assert_eq!(status(&store, trip).await, ProcessStatus::Completed);
