@@ -1,5 +1,7 @@
 //! The database, by its URL.
 
+use std::borrow::Cow;
+
 use annals::{Error, PostgresStore, SqliteStore};
 
 /// An open database, of the kind that its URL names.
@@ -9,24 +11,56 @@ pub enum Database {
     Postgres(PostgresStore),
 }
 
+/// Does the same to a store of either kind: `on!(database, store => show(&store, args).await)`.
+macro_rules! on {
+    ($database:expr, $store:ident => $done:expr) => {
+        match $database {
+            $crate::database::Database::Sqlite($store) => $done,
+            $crate::database::Database::Postgres($store) => $done,
+        }
+    };
+}
+pub(crate) use on;
+
+/// The kinds of databases there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Sqlite,
+    Postgres,
+}
+
+impl Kind {
+    /// Which kind a URL names.
+    pub fn of(url: &str) -> Result<Self, Error> {
+        match url.split_once(':') {
+            Some(("sqlite", _)) => Ok(Self::Sqlite),
+            Some(("postgres" | "postgresql", _)) => Ok(Self::Postgres),
+            _ => Err(Error::invalid("the URL of a database begins with sqlite: or postgres://")),
+        }
+    }
+}
+
+/// A file that is not there is a mistake in the URL, and no reason to make one.
+pub fn existing(url: &str) -> Cow<'_, str> {
+    if url.contains("mode=") {
+        return Cow::Borrowed(url);
+    }
+    let join = if url.contains('?') { '&' } else { '?' };
+    Cow::Owned(format!("{url}{join}mode=rw"))
+}
+
 impl Database {
     /// Opens a database that is there, with the schema of this version.
     ///
     /// It is neither made nor migrated.
     pub async fn open(url: &str) -> Result<Self, Error> {
-        match url.split_once(':') {
-            Some(("sqlite", _)) => {
-                // A file that is not there is a mistake in the URL, and no reason to make one.
-                let join = if url.contains('?') { '&' } else { '?' };
-                let url = if url.contains("mode=") { url.to_owned() } else { format!("{url}{join}mode=rw") };
-                SqliteStore::options().migrates(false).connect(&url).await.map(Self::Sqlite)
-            }
-            Some(("postgres" | "postgresql", _)) => {
-                // One statement at a time.
-                let options = PostgresStore::options().writers(1).readers(1).works(1).migrates(false);
+        match Kind::of(url)? {
+            Kind::Sqlite => SqliteStore::options().migrates(false).connect(&existing(url)).await.map(Self::Sqlite),
+            Kind::Postgres => {
+                // One thing at a time, and a look at the log beside it.
+                let options = PostgresStore::options().writers(1).readers(2).works(1).migrates(false);
                 options.connect(url).await.map(Self::Postgres)
             }
-            _ => Err(Error::invalid("the URL of a database begins with sqlite: or postgres://")),
         }
     }
 }

@@ -1,37 +1,36 @@
-//! The program `annals`: what an operator does to a store. One file for each verb.
+//! The program `annals`: what an operator, and a developer on the first day, does to a store. One file for each verb.
 //!
-//! Data goes to standard output, words to standard error. 0: done; 1: failed; 2: called wrongly.
+//! Data goes to standard output, words to standard error. 0: done; 1: failed; 2: called wrongly; 3: not found, or a check
+//! that failed.
 
 #![allow(unreachable_pub, reason = "a program is no interface")]
 
 mod args;
+mod ask;
 mod database;
-mod report;
-mod sweep;
+mod ending;
+mod printer;
+mod verbs;
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use args::{Args, Verb};
+use args::Args;
+use ending::usage;
 
 fn main() -> ExitCode {
     let args = match Args::try_parse() {
         Ok(args) => args,
-        Err(error) => return report::usage(&error),
+        Err(error) => return usage(&error),
     };
+    args.global.listen();
+    let session = args.global.session();
     // Driven by one thread: it waits for a database, and has nothing else to do.
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return report::failure(&error),
+        Err(error) => return ending::code(&session.printer, Err(error.into())),
     };
-    let done = runtime.block_on(async {
-        match &args.verb {
-            Verb::Sweep(sweep) => sweep::run(sweep).await,
-        }
-    });
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => report::failure(&*error),
-    }
+    let ended = runtime.block_on(verbs::run(&session, &args.verb));
+    ending::code(&session.printer, ended)
 }

@@ -1,14 +1,15 @@
 //! `annals sweep`: deletes what has expired.
 
-use std::{error::Error as StdError, fmt::Write as _, time::Duration};
+use std::time::Duration;
 
 use annals::{Error, Retention, Sweeper, Swept, store::Expiring};
 use clap::{Args as ClapArgs, ValueEnum};
 
-use super::{
-    args::{DatabaseArgs, Format},
-    database::Database,
-    report,
+use crate::{
+    args::Session,
+    database::on,
+    ending::{Ended, Failure},
+    printer::{self, grouped},
 };
 
 /// Deletes what has expired: stored answers, receipts, steps
@@ -17,11 +18,8 @@ use super::{
 /// lease is alive. Several at once do no harm. Where the time is over before all is gone the next one goes on, and this one
 /// has not failed.
 #[derive(Debug, ClapArgs)]
-#[command(after_help = "Example:\n  annals sweep --database-url sqlite:orders.db --max-seconds 60 --format json")]
+#[command(after_help = "Example:\n  annals sweep --database-url sqlite:orders.db --max-seconds 60 --format jsonl")]
 pub struct SweepArgs {
-    #[command(flatten)]
-    database: DatabaseArgs,
-
     /// How many rows one statement deletes
     #[arg(long, value_name = "ROWS", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     batch: u32,
@@ -33,14 +31,6 @@ pub struct SweepArgs {
     /// These alone, separated by commas; otherwise all
     #[arg(long, value_name = "KINDS", value_enum, value_delimiter = ',')]
     only: Vec<Kind>,
-
-    /// How the counts are written to standard output
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Table)]
-    format: Format,
-
-    /// Write nothing but errors
-    #[arg(short, long)]
-    quiet: bool,
 }
 
 /// What expires.
@@ -66,22 +56,29 @@ impl Kind {
 }
 
 /// Makes one pass, and says what it came to.
-pub async fn run(args: &SweepArgs) -> Result<(), Box<dyn StdError>> {
-    let swept = match Database::open(&args.database.database_url).await? {
-        Database::Sqlite(store) => sweep(&store, args).await?,
-        Database::Postgres(store) => sweep(&store, args).await?,
-    };
-    if args.quiet {
-        return Ok(());
+pub async fn run(session: &Session, args: &SweepArgs) -> Result<Ended, Failure> {
+    let swept = on!(session.open().await?, store => sweep(&store, args).await?);
+    let printer = &session.printer;
+    // For cron: what it says is an account of what it did.
+    if printer.is_quiet() {
+        return Ok(Ended::Done);
     }
-    report::data(&match args.format {
-        Format::Table => table(&swept),
-        Format::Json => json(&swept),
+    let counts = || {
+        let total = ("total", swept.total());
+        swept.rows.iter().map(|(kind, rows)| (kind.as_str(), *rows)).chain([total])
+    };
+    let mut object: serde_json::Map<_, _> = counts().map(|(kind, rows)| (kind.to_owned(), rows.into())).collect();
+    object.insert("ended_early".to_owned(), swept.ended_early.into());
+    object.insert("seconds".to_owned(), swept.took.as_secs_f64().into());
+    printer.object(&object, || {
+        let mut table = printer.table(&["KIND", "ROWS"]);
+        table.add_rows(counts().map(|(kind, rows)| [kind.to_owned(), grouped(rows)]));
+        printer::drawn(table)
     })?;
     if swept.ended_early {
-        report::words("the time is over and there may be more: call again");
+        printer.words("the time is over and there may be more: call again");
     }
-    Ok(())
+    Ok(Ended::Done)
 }
 
 async fn sweep<S: Retention + Clone + 'static>(store: &S, args: &SweepArgs) -> Result<Swept, Error> {
@@ -91,23 +88,4 @@ async fn sweep<S: Retention + Clone + 'static>(store: &S, args: &SweepArgs) -> R
         only => sweeper.kinds(only.iter().map(|kind| kind.expiring())),
     };
     sweeper.sweep().await
-}
-
-fn table(swept: &Swept) -> String {
-    let mut text = format!("{:<10} {:>12}\n", "kind", "rows");
-    let total = ("total", swept.total());
-    for (kind, rows) in swept.rows.iter().map(|(kind, rows)| (kind.as_str(), *rows)).chain([total]) {
-        // Writing to a string does not fail.
-        let _ = writeln!(text, "{kind:<10} {rows:>12}");
-    }
-    text
-}
-
-fn json(swept: &Swept) -> String {
-    let mut object: serde_json::Map<_, _> =
-        swept.rows.iter().map(|(kind, rows)| (kind.as_str().to_owned(), (*rows).into())).collect();
-    object.insert("total".to_owned(), swept.total().into());
-    object.insert("ended_early".to_owned(), swept.ended_early.into());
-    object.insert("seconds".to_owned(), swept.took.as_secs_f64().into());
-    format!("{}\n", serde_json::Value::Object(object))
 }

@@ -1,0 +1,1 @@
+//! `annals export` and `annals import`.

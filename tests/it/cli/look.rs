@@ -1,0 +1,1 @@
+//! `annals show`, `event`, `log`, `trace` and `receipts`.

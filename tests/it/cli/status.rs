@@ -1,0 +1,1 @@
+//! `annals status` and `annals types`.

@@ -1,0 +1,1 @@
+//! `annals verify`: faults are planted, found and named.
