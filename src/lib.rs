@@ -43,8 +43,8 @@ pub use crate::{
     },
     store::{
         AggregateName, Append, Appended, CheckpointStore, Clock, Consumer, ConsumerKind, Cursor, Error, EventRef,
-        EventStore, EventStoreExt, ExpectedVersion, Fault, Fingerprint, IdempotencyKey, KeyStore, Limits, LogQuery,
-        LogRead, ManualClock, Metadata, NewEvent, ParkedEvent, Polling, Position, ProjectionStore, Receipt,
+        EventStore, EventStoreExt, ExpectedVersion, Fault, Fingerprint, IdempotencyKey, Inspect, KeyStore, Limits,
+        LogQuery, LogRead, ManualClock, Metadata, NewEvent, ParkedEvent, Polling, Position, ProjectionStore, Receipt,
         ReceiptOutcome, RecordedEvent, ResponseStore, Retention, Scope, ScopedKey, Selection, StepStore, StreamQuery,
         StreamRead, SystemClock, TimerStore, TimerWork, Transactional, Work,
     },

@@ -12,7 +12,7 @@ use super::{
     row::named,
     statement::{CHECK_POSITIONS, FIND_MIGRATIONS_TABLE, LOCK_SCHEMA, READ_SCHEMA},
 };
-use crate::store::Error;
+use crate::store::{Error, SchemaState};
 
 /// The migrations, in their order. A released one is never edited.
 const MIGRATIONS: [(i64, &str, &str); 9] = [
@@ -57,6 +57,30 @@ pub(super) async fn migrate(connection: &mut PgConnection, may: bool) -> Result<
         alone.commit().await.map_err(classify)?;
     }
     check_positions(connection).await
+}
+
+/// Which schema the database has. One that is newer, or not ours, is refused.
+pub(super) async fn state(connection: &mut PgConnection) -> Result<SchemaState, Error> {
+    Ok(SchemaState::new(schema_version(connection).await?, &MIGRATIONS))
+}
+
+/// As sqlx makes it, with the same columns.
+const MAKE_TABLE: &str = "CREATE TABLE IF NOT EXISTS annals_migrations (
+    version bigint PRIMARY KEY,
+    description text NOT NULL,
+    installed_on timestamptz NOT NULL DEFAULT now(),
+    success boolean NOT NULL,
+    checksum bytea NOT NULL,
+    execution_time bigint NOT NULL
+);";
+
+/// Writes the migrations above a schema as one script for `psql`, which also notes that it was done.
+///
+/// For a database administrator, where the service's role may create no tables: afterwards the store opens without
+/// migrating. 0: all migrations. Empty where there are none.
+#[must_use]
+pub fn schema_script(found: i64) -> String {
+    SchemaState::new(found, &MIGRATIONS).script(MAKE_TABLE, |digest| format!("'\\x{digest}'"))
 }
 
 /// The newest migration the database has seen: 0 where there was none. One that is not ours, or newer, is refused.

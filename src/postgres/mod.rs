@@ -23,6 +23,7 @@ mod classify;
 mod client_keys;
 mod consumer;
 mod inbox;
+mod inspect;
 mod log;
 mod migrate;
 mod notify;
@@ -47,7 +48,7 @@ mod turn;
 mod work;
 
 pub use log::{Holder, Horizon};
-pub use migrate::SCHEMA_VERSION;
+pub use migrate::{SCHEMA_VERSION, schema_script};
 pub use options::PostgresOptions;
 pub use store::PostgresStore;
 pub use work::PostgresWork;

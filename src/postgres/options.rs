@@ -2,10 +2,10 @@
 
 use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
-use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection as _, postgres::PgConnectOptions};
 
-use super::PostgresStore;
-use crate::store::{Clock, Error, Limits, Polling, SystemClock};
+use super::{PostgresStore, migrate, pool};
+use crate::store::{Clock, Error, Limits, Polling, SchemaState, SystemClock};
 
 /// Holds the settings of a [`PostgresStore`].
 ///
@@ -203,6 +203,25 @@ impl PostgresOptions {
     /// log's sequence does not fit the log; [`Error::Backend`]: the server refused, because of a wrong password for
     /// example.
     pub async fn connect(self, url: &str) -> Result<PostgresStore, Error> {
+        let connect = self.parse(url)?;
+        PostgresStore::connect_with(connect, self).await
+    }
+
+    /// Tells which schema the database of a URL has, and what it lacks. Nothing is changed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Schema`]: it is one that only newer code knows, or none of ours. Else as for [`connect`](Self::connect).
+    pub async fn schema_state(self, url: &str) -> Result<SchemaState, Error> {
+        let connect = self.parse(url)?;
+        let mut connection = pool::connect(&self.apply(connect, Role::Work), self.acquire_timeout).await?;
+        let state = migrate::state(&mut connection).await;
+        // A farewell that does not arrive changes nothing.
+        drop(connection.close().await);
+        state
+    }
+
+    fn parse(&self, url: &str) -> Result<PgConnectOptions, Error> {
         if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
             return Err(Error::invalid("the URL of a PostgreSQL database begins with postgres://"));
         }
@@ -210,7 +229,7 @@ impl PostgresOptions {
         let connect =
             PgConnectOptions::from_str(url).map_err(|_| Error::invalid("not the URL of a PostgreSQL database"))?;
         self.check()?;
-        PostgresStore::connect_with(connect, self).await
+        Ok(connect)
     }
 
     fn check(&self) -> Result<(), Error> {

@@ -24,12 +24,15 @@ pub(super) const CLAIM_TIMERS: &str = include_str!("sql/claim_timers.sql");
 pub(super) const COMPLETE_RESPONSE: &str = include_str!("sql/complete_response.sql");
 pub(super) const COUNT_AFTER: &str = include_str!("sql/count_after.sql");
 pub(super) const COUNT_PARKED_EVENTS: &str = include_str!("sql/count_parked_events.sql");
+pub(super) const COUNT_ROWS: &str = include_str!("sql/count_rows.sql");
 pub(super) const COUNT_TIMERS: &str = include_str!("sql/count_timers.sql");
+pub(super) const COUNT_TYPES: &str = include_str!("sql/count_types.sql");
 pub(super) const DELETE_CHECKPOINTS: &str = include_str!("sql/delete_checkpoints.sql");
 pub(super) const DELETE_PARKED_EVENTS: &str = include_str!("sql/delete_parked_events.sql");
 pub(super) const DELETE_RECEIPT: &str = include_str!("sql/delete_receipt.sql");
 pub(super) const EXPIRE_RESPONSE: &str = include_str!("sql/expire_response.sql");
 pub(super) const FAIL_TIMER: &str = include_str!("sql/fail_timer.sql");
+pub(super) const FIND_ACTIVITY: &str = include_str!("sql/find_activity.sql");
 pub(super) const FIND_CALL: &str = include_str!("sql/find_call.sql");
 pub(super) const FIND_LEASE: &str = include_str!("sql/find_lease.sql");
 pub(super) const FIND_MESSAGE: &str = include_str!("sql/find_message.sql");
@@ -47,6 +50,7 @@ pub(super) const LET_GO_OF_RESPONSE: &str = include_str!("sql/let_go_of_response
 pub(super) const LIST_CALLS: &str = include_str!("sql/list_calls.sql");
 pub(super) const LIST_CHECKPOINTS: &str = include_str!("sql/list_checkpoints.sql");
 pub(super) const LIST_PARKED_TIMERS: &str = include_str!("sql/list_parked_timers.sql");
+pub(super) const LIST_QUEUES: &str = include_str!("sql/list_queues.sql");
 pub(super) const LIST_RESPONSES: &str = include_str!("sql/list_responses.sql");
 pub(super) const LIST_TIMERS: &str = include_str!("sql/list_timers.sql");
 pub(super) const LOAD_PAGES: &str = include_str!("sql/load_pages.sql");
@@ -77,6 +81,7 @@ pub(super) const READ_PARKED_EVENTS: &str = include_str!("sql/read_parked_events
 pub(super) const READ_RECEIPT: &str = include_str!("sql/read_receipt.sql");
 pub(super) const READ_SCHEMA: &str = include_str!("sql/read_schema.sql");
 pub(super) const READ_STANDING: &str = include_str!("sql/read_standing.sql");
+pub(super) const READ_STORAGE: &str = include_str!("sql/read_storage.sql");
 pub(super) const READ_STREAM: &str = include_str!("sql/read_stream.sql");
 pub(super) const READ_STREAM_BACKWARD: &str = include_str!("sql/read_stream_backward.sql");
 pub(super) const READ_TIMER_STATES: &str = include_str!("sql/read_timer_states.sql");
@@ -111,7 +116,7 @@ pub(super) const WITHDRAW_MESSAGE: &str = include_str!("sql/withdraw_message.sql
 pub(super) const WRITE_STEP: &str = include_str!("sql/write_step.sql");
 
 /// Every statement by its file's name.
-pub(super) const ALL: [(&str, &str); 109] = [
+pub(super) const ALL: [(&str, &str); 114] = [
     ("abandoned_requests", ABANDONED_REQUESTS),
     ("advance_checkpoint", ADVANCE_CHECKPOINT),
     ("append_batch", APPEND_BATCH),
@@ -136,12 +141,15 @@ pub(super) const ALL: [(&str, &str); 109] = [
     ("complete_response", COMPLETE_RESPONSE),
     ("count_after", COUNT_AFTER),
     ("count_parked_events", COUNT_PARKED_EVENTS),
+    ("count_rows", COUNT_ROWS),
     ("count_timers", COUNT_TIMERS),
+    ("count_types", COUNT_TYPES),
     ("delete_checkpoints", DELETE_CHECKPOINTS),
     ("delete_parked_events", DELETE_PARKED_EVENTS),
     ("delete_receipt", DELETE_RECEIPT),
     ("expire_response", EXPIRE_RESPONSE),
     ("fail_timer", FAIL_TIMER),
+    ("find_activity", FIND_ACTIVITY),
     ("find_call", FIND_CALL),
     ("find_lease", FIND_LEASE),
     ("find_message", FIND_MESSAGE),
@@ -159,6 +167,7 @@ pub(super) const ALL: [(&str, &str); 109] = [
     ("list_calls", LIST_CALLS),
     ("list_checkpoints", LIST_CHECKPOINTS),
     ("list_parked_timers", LIST_PARKED_TIMERS),
+    ("list_queues", LIST_QUEUES),
     ("list_responses", LIST_RESPONSES),
     ("list_timers", LIST_TIMERS),
     ("load_pages", LOAD_PAGES),
@@ -189,6 +198,7 @@ pub(super) const ALL: [(&str, &str); 109] = [
     ("read_receipt", READ_RECEIPT),
     ("read_schema", READ_SCHEMA),
     ("read_standing", READ_STANDING),
+    ("read_storage", READ_STORAGE),
     ("read_stream", READ_STREAM),
     ("read_stream_backward", READ_STREAM_BACKWARD),
     ("read_timer_states", READ_TIMER_STATES),

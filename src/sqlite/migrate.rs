@@ -11,7 +11,7 @@ use super::{
     classify::classify,
     statement::{FIND_MIGRATIONS_TABLE, READ_ENCODING, READ_SCHEMA},
 };
-use crate::store::Error;
+use crate::store::{Error, SchemaState};
 
 /// The migrations, in their order. A released one is never edited.
 const MIGRATIONS: [(i64, &str, &str); 9] = [
@@ -60,6 +60,34 @@ pub(super) async fn check(connection: &mut SqliteConnection) -> Result<(), Error
             source: None,
         }),
     }
+}
+
+/// Which schema the database has. One that is newer is refused.
+pub(super) async fn state(connection: &mut SqliteConnection) -> Result<SchemaState, Error> {
+    Ok(SchemaState::new(schema_version(connection).await?, &MIGRATIONS))
+}
+
+/// What a database lacks that is not there.
+pub(super) fn nothing_seen() -> SchemaState {
+    SchemaState::new(0, &MIGRATIONS)
+}
+
+/// As sqlx makes it, with the same columns.
+const MAKE_TABLE: &str = "CREATE TABLE IF NOT EXISTS annals_migrations (
+    version BIGINT PRIMARY KEY,
+    description TEXT NOT NULL,
+    installed_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    success BOOLEAN NOT NULL,
+    checksum BLOB NOT NULL,
+    execution_time BIGINT NOT NULL
+);";
+
+/// Writes the migrations above a schema as one script for `sqlite3`, which also notes that it was done.
+///
+/// Afterwards the store opens without migrating. 0: all migrations. Empty where there are none.
+#[must_use]
+pub fn schema_script(found: i64) -> String {
+    SchemaState::new(found, &MIGRATIONS).script(MAKE_TABLE, |digest| format!("x'{digest}'"))
 }
 
 /// Text is read as UTF-8 bytes; a database that was made with another encoding would give other bytes.

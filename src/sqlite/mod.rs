@@ -10,6 +10,7 @@ mod client_keys;
 mod commits;
 mod consumer;
 mod inbox;
+mod inspect;
 mod migrate;
 mod options;
 mod parked;
@@ -29,7 +30,7 @@ mod timers;
 mod transaction;
 mod work;
 
-pub use migrate::SCHEMA_VERSION;
+pub use migrate::{SCHEMA_VERSION, schema_script};
 pub use options::{SqliteOptions, Synchronous};
 pub use store::SqliteStore;
 pub use work::SqliteWork;

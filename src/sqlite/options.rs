@@ -2,10 +2,13 @@
 
 use std::{fmt, path::Path, str::FromStr, sync::Arc, time::Duration};
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{
+    Connection as _,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
+};
 
-use super::{SqliteStore, classify::classify};
-use crate::store::{Clock, Error, Limits, Polling, SystemClock};
+use super::{SqliteStore, classify::classify, migrate};
+use crate::store::{Clock, Error, Limits, Polling, SchemaState, SystemClock};
 
 /// Says when a commit counts as written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -194,18 +197,36 @@ impl SqliteOptions {
     ///
     /// [`Error::Invalid`] where the URL is none of SQLite's; else as for [`open`](Self::open).
     pub async fn connect(self, url: &str) -> Result<SqliteStore, Error> {
-        if !url.starts_with("sqlite:") {
-            return Err(Error::invalid("the URL of a SQLite database begins with sqlite:"));
-        }
-        let connect = SqliteConnectOptions::from_str(url)
-            .map_err(|error| Error::invalid(format!("not the URL of a SQLite database: {error}")))?;
-        let place = Place::of(url);
+        let (connect, place) = parse(url)?;
         if place == Place::Memory {
             return self.open_in_memory().await;
         }
-        check_filename(&connect)?;
         let connect = connect.create_if_missing(place == Place::File && !has_parameter(url, "mode=rw"));
         SqliteStore::connect_with(connect, place, self).await
+    }
+
+    /// Tells which schema the database of a URL has, and what it lacks. Nothing is changed, and no file made.
+    ///
+    /// A file that is not there has none, unless the URL says `mode=rw`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Schema`]: it is one that only newer code knows. [`Error::Invalid`] for a database in memory. Else as for
+    /// [`connect`](Self::connect).
+    pub async fn schema_state(self, url: &str) -> Result<SchemaState, Error> {
+        let (connect, place) = parse(url)?;
+        if place == Place::Memory {
+            return Err(Error::invalid("a database in memory has the schema of whoever made it"));
+        }
+        if place == Place::File && !has_parameter(url, "mode=rw") && !connect.get_filename().exists() {
+            return Ok(migrate::nothing_seen());
+        }
+        let untouched = self.apply(connect.create_if_missing(false), Place::FileToRead);
+        let mut connection = self::connect(&untouched, self.busy_timeout).await?;
+        let state = migrate::state(&mut connection).await;
+        // It has only read.
+        drop(connection.close().await);
+        state
     }
 
     /// Adds what every connection of this crate is set to.
@@ -251,6 +272,19 @@ impl Place {
 
 fn has_parameter(url: &str, wanted: &str) -> bool {
     url.split_once('?').is_some_and(|(_, parameters)| parameters.split('&').any(|found| found == wanted))
+}
+
+fn parse(url: &str) -> Result<(SqliteConnectOptions, Place), Error> {
+    if !url.starts_with("sqlite:") {
+        return Err(Error::invalid("the URL of a SQLite database begins with sqlite:"));
+    }
+    let connect = SqliteConnectOptions::from_str(url)
+        .map_err(|error| Error::invalid(format!("not the URL of a SQLite database: {error}")))?;
+    let place = Place::of(url);
+    if place != Place::Memory {
+        check_filename(&connect)?;
+    }
+    Ok((connect, place))
 }
 
 /// SQLite takes some names for other things than files: databases that are gone with their connection.

@@ -19,7 +19,9 @@ pub(super) const CLAIM_RESPONSE: &str = include_str!("sql/claim_response.sql");
 pub(super) const CLAIM_TIMERS: &str = include_str!("sql/claim_timers.sql");
 pub(super) const COMPLETE_RESPONSE: &str = include_str!("sql/complete_response.sql");
 pub(super) const COUNT_PARKED_EVENTS: &str = include_str!("sql/count_parked_events.sql");
+pub(super) const COUNT_ROWS: &str = include_str!("sql/count_rows.sql");
 pub(super) const COUNT_TIMERS: &str = include_str!("sql/count_timers.sql");
+pub(super) const COUNT_TYPES: &str = include_str!("sql/count_types.sql");
 pub(super) const DELETE_CHECKPOINTS: &str = include_str!("sql/delete_checkpoints.sql");
 pub(super) const DELETE_PARKED_EVENTS: &str = include_str!("sql/delete_parked_events.sql");
 pub(super) const DRAW_FENCES: &str = include_str!("sql/draw_fences.sql");
@@ -48,6 +50,7 @@ pub(super) const LET_GO_OF_RESPONSE: &str = include_str!("sql/let_go_of_response
 pub(super) const LIST_CALLS: &str = include_str!("sql/list_calls.sql");
 pub(super) const LIST_CHECKPOINTS: &str = include_str!("sql/list_checkpoints.sql");
 pub(super) const LIST_PARKED_TIMERS: &str = include_str!("sql/list_parked_timers.sql");
+pub(super) const LIST_QUEUES: &str = include_str!("sql/list_queues.sql");
 pub(super) const LIST_RESPONSES: &str = include_str!("sql/list_responses.sql");
 pub(super) const LIST_TIMERS: &str = include_str!("sql/list_timers.sql");
 pub(super) const LOAD_STREAM: &str = include_str!("sql/load_stream.sql");
@@ -71,6 +74,7 @@ pub(super) const READ_PARKED_EVENTS: &str = include_str!("sql/read_parked_events
 pub(super) const READ_RECEIPT: &str = include_str!("sql/read_receipt.sql");
 pub(super) const READ_SCHEMA: &str = include_str!("sql/read_schema.sql");
 pub(super) const READ_STANDING: &str = include_str!("sql/read_standing.sql");
+pub(super) const READ_STORAGE: &str = include_str!("sql/read_storage.sql");
 pub(super) const READ_STREAM: &str = include_str!("sql/read_stream.sql");
 pub(super) const READ_STREAM_BACKWARD: &str = include_str!("sql/read_stream_backward.sql");
 pub(super) const READ_TIMER_STATES: &str = include_str!("sql/read_timer_states.sql");
@@ -105,7 +109,7 @@ pub(super) const WAKE_TIMERS: &str = include_str!("sql/wake_timers.sql");
 pub(super) const WRITE_STEP: &str = include_str!("sql/write_step.sql");
 
 /// The statements that are sent as they stand.
-const WHOLE: [(&str, &str); 98] = [
+const WHOLE: [(&str, &str); 102] = [
     ("abandoned_requests", ABANDONED_REQUESTS),
     ("advance_checkpoint", ADVANCE_CHECKPOINT),
     ("audit_checkpoints", AUDIT_CHECKPOINTS),
@@ -123,7 +127,9 @@ const WHOLE: [(&str, &str); 98] = [
     ("claim_timers", CLAIM_TIMERS),
     ("complete_response", COMPLETE_RESPONSE),
     ("count_parked_events", COUNT_PARKED_EVENTS),
+    ("count_rows", COUNT_ROWS),
     ("count_timers", COUNT_TIMERS),
+    ("count_types", COUNT_TYPES),
     ("delete_checkpoints", DELETE_CHECKPOINTS),
     ("delete_parked_events", DELETE_PARKED_EVENTS),
     ("draw_fences", DRAW_FENCES),
@@ -150,6 +156,7 @@ const WHOLE: [(&str, &str); 98] = [
     ("list_calls", LIST_CALLS),
     ("list_checkpoints", LIST_CHECKPOINTS),
     ("list_parked_timers", LIST_PARKED_TIMERS),
+    ("list_queues", LIST_QUEUES),
     ("list_responses", LIST_RESPONSES),
     ("list_timers", LIST_TIMERS),
     ("load_stream", LOAD_STREAM),
@@ -172,6 +179,7 @@ const WHOLE: [(&str, &str); 98] = [
     ("read_parked_events", READ_PARKED_EVENTS),
     ("read_receipt", READ_RECEIPT),
     ("read_schema", READ_SCHEMA),
+    ("read_storage", READ_STORAGE),
     ("read_stream", READ_STREAM),
     ("read_stream_backward", READ_STREAM_BACKWARD),
     ("read_timer_states", READ_TIMER_STATES),

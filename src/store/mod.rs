@@ -23,6 +23,7 @@ mod fingerprint;
 mod front;
 mod inbox;
 mod inbox_limits;
+mod inspect;
 mod json_pointer;
 mod key;
 mod limits;
@@ -39,6 +40,8 @@ mod response;
 mod response_limits;
 mod responses;
 mod retention;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod schema;
 mod scope;
 mod snapshot;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
@@ -95,6 +98,9 @@ pub use inbox::{InboxMessage, InboxStore, InboxWork, MessagePlace, Received};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use inbox_limits::check_message;
 pub(crate) use inbox_limits::check_message_id;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) use inspect::{COUNTED_ROWS, check_most};
+pub use inspect::{Inspect, Readable, RowCount, Storage, TableSize, TypeCount};
 pub use json_pointer::JsonPointer;
 pub use key::IdempotencyKey;
 pub use limits::Limits;
@@ -118,6 +124,8 @@ pub use response::{
 pub(crate) use response_limits::{check_abandoned, check_kept, check_operator};
 pub use responses::{ResponseStore, ResponseWork};
 pub use retention::{Expiring, Retention};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub use schema::{PendingMigration, SchemaState};
 pub use scope::{Scope, ScopedKey};
 pub use snapshot::{LoadQuery, LoadVisitor, SnapshotRef};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]

@@ -26,10 +26,7 @@ async fn sweeps(url: &str, store: &dyn ResponseStore) {
     let output = annals(&["sweep", "--only", "steps,receipts"]).env("DATABASE_URL", url).output().unwrap();
     let (code, out, err) = ended(output);
     assert_eq!((code, err.as_str()), (0, ""));
-    assert_eq!(
-        out,
-        "KIND      ROWS\nsteps     0\nreceipts  0\ntotal     0\n"
-    );
+    assert_eq!(out, "KIND      ROWS\nsteps     0\nreceipts  0\ntotal     0\n");
     assert_eq!(run(&["sweep", "-q", "--database-url", url]), (0, String::new(), String::new()));
 }
 

@@ -128,7 +128,9 @@ async fn no_statement_walks_through_a_table_or_joins_each_row_with_each() {
         }
         let mut writer = as_the_store(&database, true).await;
         let mut reader = as_the_store(&database, false).await;
-        for (name, sql) in statements() {
+        // What is for whoever looks after the store is planned as the server likes it, and counts everything or nearly so.
+        let inspects = |name: &&str| ["count_rows", "count_types", "find_activity", "read_storage"].contains(name);
+        for (name, sql) in statements().into_iter().filter(|(name, _)| !inspects(name)) {
             let connection = if is_of_writers(name) { &mut writer } else { &mut reader };
             let plan = plan_of(connection, sql).await;
             let found = found_in(name, &plan);
@@ -162,7 +164,7 @@ fn found_in(name: &str, plan: &Value) -> Vec<String> {
         "abandoned_requests" => "lease_expires_at",
         _ if name.contains("response") => "scope",
         _ if name.contains("step") => "run_id",
-        "claim_timers" | "count_timers" => "queue",
+        "claim_timers" | "count_timers" | "list_queues" => "queue",
         _ if name.contains("timer") => "timer_id",
         _ if name.ends_with("_message") => "consumer",
         _ if name.ends_with("_call") || name.ends_with("_calls") => "client",

