@@ -74,8 +74,9 @@ const MAKE_TABLE: &str = "CREATE TABLE IF NOT EXISTS annals_migrations (
     execution_time bigint NOT NULL
 );";
 
-/// Writes the migrations above a schema as one script for `psql`, which also notes that it was done.
+/// Writes the migrations above a schema as one script for `psql`.
 ///
+/// It also notes that they were done.
 /// For a database administrator, where the service's role may create no tables: afterwards the store opens without
 /// migrating. 0: all migrations. Empty where there are none.
 #[must_use]

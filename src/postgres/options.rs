@@ -207,7 +207,9 @@ impl PostgresOptions {
         PostgresStore::connect_with(connect, self).await
     }
 
-    /// Tells which schema the database of a URL has, and what it lacks. Nothing is changed.
+    /// Tells which schema the database of a URL has, and what it lacks.
+    ///
+    /// Nothing is changed.
     ///
     /// # Errors
     ///

@@ -82,8 +82,9 @@ const MAKE_TABLE: &str = "CREATE TABLE IF NOT EXISTS annals_migrations (
     execution_time BIGINT NOT NULL
 );";
 
-/// Writes the migrations above a schema as one script for `sqlite3`, which also notes that it was done.
+/// Writes the migrations above a schema as one script for `sqlite3`.
 ///
+/// It also notes that they were done.
 /// Afterwards the store opens without migrating. 0: all migrations. Empty where there are none.
 #[must_use]
 pub fn schema_script(found: i64) -> String {

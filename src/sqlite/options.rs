@@ -205,9 +205,9 @@ impl SqliteOptions {
         SqliteStore::connect_with(connect, place, self).await
     }
 
-    /// Tells which schema the database of a URL has, and what it lacks. Nothing is changed, and no file made.
+    /// Tells which schema the database of a URL has, and what it lacks.
     ///
-    /// A file that is not there has none, unless the URL says `mode=rw`.
+    /// Nothing is changed, and no file made. A file that is not there has none, unless the URL says `mode=rw`.
     ///
     /// # Errors
     ///

@@ -73,9 +73,11 @@ pub struct Storage {
     pub schema_version: i64,
     /// The size of the whole database, with whatever else is in it.
     pub bytes: u64,
-    /// How much of that is free, to be used again. `None` where the database does not say.
+    /// How much of that is free, to be used again.
+    ///
+    /// `None` where the database does not say.
     pub free_bytes: Option<u64>,
-    /// The size of the log beside the database that is not written back yet.
+    /// The size of the log beside the database, not written back yet.
     ///
     /// SQLite's write-ahead log; `None` where there is none that belongs to this database alone.
     pub log_bytes: Option<u64>,

@@ -55,7 +55,7 @@ pub fn code(printer: &Printer, ended: Result<Ended, Failure>) -> ExitCode {
             ExitCode::from(3)
         }
         Err(Failure::Usage(how)) => {
-            say(&masked(&how));
+            say(&format!("{}\n\nFor more information, try 'annals --help'.", masked(&how)));
             ExitCode::from(2)
         }
         Err(Failure::Failed(error)) => {
@@ -79,9 +79,10 @@ pub fn with_sources(error: &(dyn StdError + 'static)) -> String {
 
 /// Says how it is called; also where it was asked for, which is no failure.
 pub fn usage(error: &clap::Error) -> ExitCode {
-    let text = masked(&error.to_string());
+    let text = error.to_string();
     if error.use_stderr() {
-        let _ = io::stderr().lock().write_all(text.as_bytes());
+        // It quotes what was typed.
+        let _ = io::stderr().lock().write_all(masked(&text).as_bytes());
         return ExitCode::from(2);
     }
     let mut out = io::stdout().lock();

@@ -9,6 +9,7 @@ mod args;
 mod ask;
 mod database;
 mod ending;
+mod interrupt;
 mod printer;
 mod verbs;
 
@@ -26,8 +27,7 @@ fn main() -> ExitCode {
     };
     args.global.listen();
     let session = args.global.session();
-    // Driven by one thread: it waits for a database, and has nothing else to do.
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return ending::code(&session.printer, Err(error.into())),
     };

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::{args::Format, ending::Failure};
 
-/// Writes data to standard output in the format that was asked for, and words to standard error.
+/// Writes data to standard output, and words to standard error.
 #[derive(Debug)]
 pub struct Printer {
     format: Format,
@@ -74,8 +74,8 @@ impl Printer {
     pub fn table(&self, headings: &[&str]) -> Table {
         let mut table = Table::new();
         table.load_style(NOTHING);
-        let arrangement = if self.is_terminal { ContentArrangement::Dynamic } else { ContentArrangement::Disabled };
-        table.set_content_arrangement(arrangement);
+        // A line stays a line, also where a terminal is narrower: so it can be searched for and copied.
+        table.set_content_arrangement(ContentArrangement::Disabled);
         table.set_header(headings.iter().map(|heading| {
             let cell = Cell::new(heading);
             if self.styled { cell.add_attribute(Attribute::Bold) } else { cell }
@@ -215,6 +215,12 @@ pub fn grouped(number: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+/// So many of something, as people say it: `1 event`, `2 events`.
+pub fn counted(number: u64, thing: &str) -> String {
+    let many = if number == 1 { "" } else { "s" };
+    format!("{} {thing}{many}", grouped(number))
 }
 
 /// A number of bytes, as people read it.

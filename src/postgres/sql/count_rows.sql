@@ -24,8 +24,12 @@ FROM (
     UNION ALL
     SELECT 11 AS place, 'annals_client_keys' AS name, (SELECT count(*) FROM (SELECT FROM annals_client_keys LIMIT $1::bigint) AS bounded) AS rows
 ) AS counted CROSS JOIN LATERAL (
-    -- A table and its partitions; an estimate below zero says that there is none.
+    -- A table and its partitions, which a table that has none is not among. An estimate below zero says that there is none.
     SELECT sum(greatest(class.reltuples, 0))::bigint AS rows, sum(pg_total_relation_size(class.oid))::bigint AS bytes
-    FROM pg_partition_tree(counted.name::regclass) AS part JOIN pg_class AS class ON class.oid = part.relid
+    FROM (
+        SELECT counted.name::regclass AS part
+        UNION
+        SELECT relid FROM pg_partition_tree(counted.name::regclass)
+    ) AS parts JOIN pg_class AS class ON class.oid = parts.part
 ) AS estimated
 ORDER BY counted.place

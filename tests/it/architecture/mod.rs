@@ -20,13 +20,8 @@ const ROOMS: [(&str, &[&str]); 12] = [
     ("redis", &["domain", "store"]),
     ("nats", &["domain", "store", "process"]),
     ("testing", &["domain", "store", "command", "read", "process"]),
-    (
-        "bin",
-        &[
-            "domain", "store", "command", "read", "process", "http", "sqlite", "postgres", "redis", "nats", "testing",
-            "bin",
-        ],
-    ),
+    // A crate of its own: what it calls `crate` is itself, and the library it sees as every user does.
+    ("bin", &[]),
 ];
 
 /// What the pure room may not name: whatever waits, reads a disk or asks for the time.
@@ -57,6 +52,9 @@ fn check_source(path: &str, source: &str) -> Vec<String> {
         return vec![format!("{path}:1: src/{room} is no room of the table")];
     };
     let mut wrong = Vec::new();
+    if room == "bin" {
+        return wrong;
+    }
     for Finding { line, path: segments } in paths::of_file(&file, &module) {
         let Some(first) = segments.first() else {
             wrong.push(format!("{path}:{line}: {room} takes the whole crate, not a room"));
@@ -199,7 +197,7 @@ fn what_is_allowed_is_not_reported() {
         ("src/store/x.rs", "fn f(&self) { self.command.run(); self::inner(); Self::outer(); command::local(); }"),
         ("src/http/client/x.rs", "use crate::{command::Retry, read::Projector, process::Step, store, domain};"),
         ("src/testing/x.rs", "use crate::{command::Retry, store::Error};"),
-        ("src/bin/annals/main.rs", "use crate::sqlite::X; use annals::SqliteStore;"),
+        ("src/bin/annals/main.rs", "use crate::verbs::sweep; use annals::SqliteStore;"),
         ("src/domain/id.rs", "fn f() { Uuid::now_v7(); }"),
         ("src/lib.rs", "//! Front.\npub mod store;\npub use crate::store::Error;\npub use store::Other;"),
     ];

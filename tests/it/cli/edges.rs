@@ -62,3 +62,37 @@ fn annals_is_quiet_where_nobody_reads() {
     let said = BufReader::new(child.stderr.take().unwrap()).lines().count();
     assert_eq!((child.wait().unwrap().code(), said), (Some(0), 0));
 }
+
+/// Whoever has seen enough closes the pipe: there is nothing to be said of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn data_for_a_closed_pipe_is_no_failure() {
+    let (url, store, clock, _folder) = super::place::sqlite().await;
+    super::shop::fill(&store, &clock).await;
+    for args in [&["types"][..], &["status"], &["status", "--format", "json"], &["migrate", "--print", "--all"]] {
+        let mut command = annals(args);
+        command.env("DATABASE_URL", &url).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        drop(child.stdout.take());
+        let (code, _, err) = ended(child.wait_with_output().unwrap());
+        assert_eq!((code, err.as_str()), (0, ""), "{args:?}");
+    }
+}
+
+#[test]
+fn without_a_database_it_is_called_wrongly() {
+    for verb in ["status", "types", "verify", "migrate", "bench", "sweep"] {
+        let (code, out, err) = run(&[verb]);
+        assert_eq!((code, out.as_str()), (2, ""), "{verb}");
+        assert!(err.contains("--database-url") && err.contains("DATABASE_URL"), "{verb}: {err}");
+    }
+}
+
+/// With -v what the library does is said on standard error, and data stays data.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_program_says_what_it_does_where_it_is_asked_to() {
+    let (url, _store, _, _folder) = super::place::sqlite().await;
+    let (code, out, err) = ended(annals(&["sweep", "-vv"]).env("DATABASE_URL", &url).output().unwrap());
+    assert_eq!((code, out.starts_with("KIND ")), (0, true));
+    assert!(!err.contains('\u{1b}'), "{err}");
+    assert_eq!(run(&["sweep", "-q", "-v", "--database-url", &url]).0, 2, "either");
+}

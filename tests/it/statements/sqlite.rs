@@ -53,8 +53,9 @@ fn every_file_is_among_the_statements_and_every_statement_has_a_file() {
 #[tokio::test]
 async fn no_statement_walks_through_all_events() {
     let (_folder, mut connection) = migrated().await;
-    // Those that count everything say so.
-    for (name, sql) in annals::sqlite::statements().into_iter().filter(|(name, _)| *name != "count_types") {
+    // For whoever looks after the store: everything, or up to a bound.
+    let counts = |name: &str| ["count_rows", "count_types"].contains(&name);
+    for (name, sql) in annals::sqlite::statements().into_iter().filter(|(name, _)| !counts(name)) {
         // Safe: the text of a file of the crate.
         let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
         let plan = sqlx::query(explain).fetch_all(&mut connection).await.unwrap();

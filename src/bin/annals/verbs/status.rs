@@ -16,7 +16,7 @@ use crate::{
     args::Session,
     database::{Kind, on},
     ending::{Ended, Failure, masked},
-    printer::{self, Printer, bytes, exact, grouped, span},
+    printer::{self, Printer, bytes, counted, exact, grouped, span},
 };
 
 /// Tells what is there, and what is behind
@@ -251,17 +251,14 @@ fn attention(seen: &Seen) -> Vec<String> {
         }
         if progress.parked > 0 && progress.consumer.partition() == 0 {
             let name = progress.consumer.name();
-            let parked = grouped(progress.parked);
-            what.push(format!("{name} has set {parked} events aside: annals subscriptions parked {}", quoted(name)));
+            let parked = counted(progress.parked, "event");
+            what.push(format!("{name} has set {parked} aside: annals subscriptions parked {}", quoted(name)));
         }
     }
     for (name, counts) in &seen.queues {
         if counts.parked > 0 {
-            let parked = grouped(counts.parked);
-            what.push(format!(
-                "{parked} of the queue {name} are given up: annals timers list {} --parked",
-                quoted(name)
-            ));
+            let parked = counted(counts.parked, "timer");
+            what.push(format!("{parked} of the queue {name} given up: annals timers list {} --parked", quoted(name)));
         }
     }
     what

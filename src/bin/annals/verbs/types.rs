@@ -28,8 +28,15 @@ const MOST: u32 = 10_000;
 /// Lists them.
 pub async fn run(session: &Session, _args: &TypesArgs) -> Result<Ended, Failure> {
     let types = on!(session.open().await?, store => store.count_types(MOST).await?);
-    let mut list =
-        session.printer.list(&["AGGREGATE TYPE", "AGGREGATES", "EVENT TYPE", "SHAPE", "EVENTS", "FIRST", "LAST"]);
+    let mut list = session.printer.list(&[
+        "AGGREGATE TYPE",
+        "AGGREGATES",
+        "EVENT TYPE",
+        "SCHEMA VERSION",
+        "EVENTS",
+        "FIRST",
+        "LAST",
+    ]);
     for (place, count) in types.iter().enumerate() {
         // Said once for all event types of an aggregate type.
         let is_first = place == 0 || types[place - 1].aggregate_type != count.aggregate_type;
