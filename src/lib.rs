@@ -45,7 +45,7 @@ pub use crate::{
         AggregateName, Append, Appended, CheckpointStore, Clock, Consumer, ConsumerKind, Cursor, Error, EventRef,
         EventStore, EventStoreExt, ExpectedVersion, Fault, Fingerprint, IdempotencyKey, Inspect, KeyStore, Limits,
         LogQuery, LogRead, ManualClock, Metadata, NewEvent, ParkedEvent, Polling, Position, ProjectionStore, Receipt,
-        ReceiptOutcome, RecordedEvent, ResponseStore, Retention, Scope, ScopedKey, Selection, StepStore, StreamQuery,
-        StreamRead, SystemClock, TimerStore, TimerWork, Transactional, Work,
+        ReceiptOutcome, RecordedEvent, ResponseStore, Retention, Scope, ScopedKey, Search, Selection, StepStore,
+        StreamQuery, StreamRead, SystemClock, TimerStore, TimerWork, Transactional, Work,
     },
 };

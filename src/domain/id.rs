@@ -42,6 +42,39 @@ pub struct Id<A> {
 /// The namespace under which each aggregate type has its own, from which natural keys get their ids.
 const NAMESPACE: Uuid = Uuid::from_u128(0x616e_6e61_6c73_5bd1_8c7e_0d1e_4a6f_7a11);
 
+/// Derives an aggregate's id from a business key, by the name of its type.
+///
+/// For code that does not know the type, such as tools: the same id as [`Id::natural`] gives.
+///
+/// ```
+/// # use annals::domain::natural_id;
+/// let invoice = natural_id("order", "537434")?;
+/// assert_eq!(invoice, natural_id("order", "537434")?);
+/// assert_ne!(invoice, natural_id("credit-note", "537434")?);
+/// assert!(natural_id("Order", "537434").is_err());
+/// # Ok::<(), annals::domain::InvalidTypeName>(())
+/// ```
+///
+/// # Errors
+///
+/// The name can be no aggregate's: mend it.
+pub fn natural_id(aggregate_type: &str, key: &str) -> Result<Uuid, InvalidTypeName> {
+    if !is_valid_type_name(aggregate_type) {
+        return Err(InvalidTypeName);
+    }
+    Ok(within(aggregate_type, key))
+}
+
+/// Tells that a name can be no aggregate's type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("an aggregate type is kebab-case, 1 to 64 bytes")]
+pub struct InvalidTypeName;
+
+fn within(aggregate_type: &str, key: &str) -> Uuid {
+    let namespace = Uuid::new_v5(&NAMESPACE, aggregate_type.as_bytes());
+    Uuid::new_v5(&namespace, key.as_bytes())
+}
+
 impl<A: Aggregate> Id<A> {
     /// Makes a new id, a version 7 UUID.
     ///
@@ -60,8 +93,7 @@ impl<A: Aggregate> Id<A> {
     /// aggregate it made the first time, and the receipt kept with it.
     #[must_use]
     pub fn natural(key: &str) -> Self {
-        let namespace = Uuid::new_v5(&NAMESPACE, A::TYPE.as_bytes());
-        Self::from_uuid(Uuid::new_v5(&namespace, key.as_bytes()))
+        Self::from_uuid(within(A::TYPE, key))
     }
 
     /// Derives the id from another aggregate's: that of the one `A` that goes with it.

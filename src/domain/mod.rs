@@ -12,7 +12,7 @@ mod upcast;
 
 pub use aggregate::{Aggregate, is_valid_type_name};
 pub use event::{EncodedEvent, EventError, decode_event, encode_event, event_types};
-pub use id::Id;
+pub use id::{Id, InvalidTypeName, natural_id};
 pub(crate) use json_error::without_data;
 pub use process::{
     Action, Cause, Inputs, PlannedStep, Process, ProcessCommand, ProcessEvent, ProcessFault, ProcessManager,

@@ -37,6 +37,7 @@ mod response;
 mod responses;
 mod retention;
 mod row;
+mod search;
 mod snapshot;
 mod stall;
 mod statement;

@@ -34,6 +34,10 @@ pub(super) const EXPIRE_RESPONSE: &str = include_str!("sql/expire_response.sql")
 pub(super) const FAIL_TIMER: &str = include_str!("sql/fail_timer.sql");
 pub(super) const FIND_ACTIVITY: &str = include_str!("sql/find_activity.sql");
 pub(super) const FIND_CALL: &str = include_str!("sql/find_call.sql");
+pub(super) const FIND_CORRELATED_EVENTS: &str = include_str!("sql/find_correlated_events.sql");
+pub(super) const FIND_CORRELATED_EVENTS_BACKWARD: &str = include_str!("sql/find_correlated_events_backward.sql");
+pub(super) const FIND_EVENTS: &str = include_str!("sql/find_events.sql");
+pub(super) const FIND_EVENTS_BACKWARD: &str = include_str!("sql/find_events_backward.sql");
 pub(super) const FIND_LEASE: &str = include_str!("sql/find_lease.sql");
 pub(super) const FIND_MESSAGE: &str = include_str!("sql/find_message.sql");
 pub(super) const FIND_MIGRATIONS_TABLE: &str = include_str!("sql/find_migrations_table.sql");
@@ -51,6 +55,7 @@ pub(super) const LIST_CALLS: &str = include_str!("sql/list_calls.sql");
 pub(super) const LIST_CHECKPOINTS: &str = include_str!("sql/list_checkpoints.sql");
 pub(super) const LIST_PARKED_TIMERS: &str = include_str!("sql/list_parked_timers.sql");
 pub(super) const LIST_QUEUES: &str = include_str!("sql/list_queues.sql");
+pub(super) const LIST_RECEIPTS: &str = include_str!("sql/list_receipts.sql");
 pub(super) const LIST_RESPONSES: &str = include_str!("sql/list_responses.sql");
 pub(super) const LIST_TIMERS: &str = include_str!("sql/list_timers.sql");
 pub(super) const LOAD_PAGES: &str = include_str!("sql/load_pages.sql");
@@ -116,7 +121,7 @@ pub(super) const WITHDRAW_MESSAGE: &str = include_str!("sql/withdraw_message.sql
 pub(super) const WRITE_STEP: &str = include_str!("sql/write_step.sql");
 
 /// Every statement by its file's name.
-pub(super) const ALL: [(&str, &str); 114] = [
+pub(super) const ALL: [(&str, &str); 119] = [
     ("abandoned_requests", ABANDONED_REQUESTS),
     ("advance_checkpoint", ADVANCE_CHECKPOINT),
     ("append_batch", APPEND_BATCH),
@@ -151,6 +156,10 @@ pub(super) const ALL: [(&str, &str); 114] = [
     ("fail_timer", FAIL_TIMER),
     ("find_activity", FIND_ACTIVITY),
     ("find_call", FIND_CALL),
+    ("find_correlated_events", FIND_CORRELATED_EVENTS),
+    ("find_correlated_events_backward", FIND_CORRELATED_EVENTS_BACKWARD),
+    ("find_events", FIND_EVENTS),
+    ("find_events_backward", FIND_EVENTS_BACKWARD),
     ("find_lease", FIND_LEASE),
     ("find_message", FIND_MESSAGE),
     ("find_migrations_table", FIND_MIGRATIONS_TABLE),
@@ -168,6 +177,7 @@ pub(super) const ALL: [(&str, &str); 114] = [
     ("list_checkpoints", LIST_CHECKPOINTS),
     ("list_parked_timers", LIST_PARKED_TIMERS),
     ("list_queues", LIST_QUEUES),
+    ("list_receipts", LIST_RECEIPTS),
     ("list_responses", LIST_RESPONSES),
     ("list_timers", LIST_TIMERS),
     ("load_pages", LOAD_PAGES),

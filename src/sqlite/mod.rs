@@ -20,6 +20,7 @@ mod response;
 mod responses;
 mod retention;
 mod row;
+mod search;
 mod snapshot;
 mod standing;
 mod statement;

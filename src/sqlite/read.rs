@@ -173,6 +173,6 @@ async fn version_until(
     row.map(|row| from_column(column(&row, 0)?)).transpose()
 }
 
-fn json_array(names: &[String]) -> String {
+pub(super) fn json_array(names: &[String]) -> String {
     serde_json::Value::from(names).to_string()
 }

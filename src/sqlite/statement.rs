@@ -29,6 +29,10 @@ pub(super) const DUE_TIMERS: &str = include_str!("sql/due_timers.sql");
 pub(super) const EXPIRE_RESPONSE: &str = include_str!("sql/expire_response.sql");
 pub(super) const FAIL_TIMER: &str = include_str!("sql/fail_timer.sql");
 pub(super) const FIND_CALL: &str = include_str!("sql/find_call.sql");
+pub(super) const FIND_CORRELATED_EVENTS: &str = include_str!("sql/find_correlated_events.sql");
+pub(super) const FIND_CORRELATED_EVENTS_BACKWARD: &str = include_str!("sql/find_correlated_events_backward.sql");
+pub(super) const FIND_EVENTS: &str = include_str!("sql/find_events.sql");
+pub(super) const FIND_EVENTS_BACKWARD: &str = include_str!("sql/find_events_backward.sql");
 pub(super) const FIND_HIGHER_FENCE: &str = include_str!("sql/find_higher_fence.sql");
 pub(super) const FIND_LEASE: &str = include_str!("sql/find_lease.sql");
 pub(super) const FIND_MESSAGE: &str = include_str!("sql/find_message.sql");
@@ -51,6 +55,7 @@ pub(super) const LIST_CALLS: &str = include_str!("sql/list_calls.sql");
 pub(super) const LIST_CHECKPOINTS: &str = include_str!("sql/list_checkpoints.sql");
 pub(super) const LIST_PARKED_TIMERS: &str = include_str!("sql/list_parked_timers.sql");
 pub(super) const LIST_QUEUES: &str = include_str!("sql/list_queues.sql");
+pub(super) const LIST_RECEIPTS: &str = include_str!("sql/list_receipts.sql");
 pub(super) const LIST_RESPONSES: &str = include_str!("sql/list_responses.sql");
 pub(super) const LIST_TIMERS: &str = include_str!("sql/list_timers.sql");
 pub(super) const LOAD_STREAM: &str = include_str!("sql/load_stream.sql");
@@ -109,7 +114,7 @@ pub(super) const WAKE_TIMERS: &str = include_str!("sql/wake_timers.sql");
 pub(super) const WRITE_STEP: &str = include_str!("sql/write_step.sql");
 
 /// The statements that are sent as they stand.
-const WHOLE: [(&str, &str); 102] = [
+const WHOLE: [(&str, &str); 107] = [
     ("abandoned_requests", ABANDONED_REQUESTS),
     ("advance_checkpoint", ADVANCE_CHECKPOINT),
     ("audit_checkpoints", AUDIT_CHECKPOINTS),
@@ -137,6 +142,10 @@ const WHOLE: [(&str, &str); 102] = [
     ("expire_response", EXPIRE_RESPONSE),
     ("fail_timer", FAIL_TIMER),
     ("find_call", FIND_CALL),
+    ("find_correlated_events", FIND_CORRELATED_EVENTS),
+    ("find_correlated_events_backward", FIND_CORRELATED_EVENTS_BACKWARD),
+    ("find_events", FIND_EVENTS),
+    ("find_events_backward", FIND_EVENTS_BACKWARD),
     ("find_higher_fence", FIND_HIGHER_FENCE),
     ("find_lease", FIND_LEASE),
     ("find_message", FIND_MESSAGE),
@@ -157,6 +166,7 @@ const WHOLE: [(&str, &str); 102] = [
     ("list_checkpoints", LIST_CHECKPOINTS),
     ("list_parked_timers", LIST_PARKED_TIMERS),
     ("list_queues", LIST_QUEUES),
+    ("list_receipts", LIST_RECEIPTS),
     ("list_responses", LIST_RESPONSES),
     ("list_timers", LIST_TIMERS),
     ("load_stream", LOAD_STREAM),

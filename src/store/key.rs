@@ -76,6 +76,12 @@ impl IdempotencyKey {
         &self.0
     }
 
+    /// Tells whether it is the store's own: no client sent one with the command.
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        self.0.starts_with(' ')
+    }
+
     /// The command id that follows from this key at an aggregate.
     ///
     /// Every attempt under the key has the same.

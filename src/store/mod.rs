@@ -43,6 +43,7 @@ mod retention;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod schema;
 mod scope;
+mod search;
 mod snapshot;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod split;
@@ -127,6 +128,9 @@ pub use retention::{Expiring, Retention};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use schema::{PendingMigration, SchemaState};
 pub use scope::{Scope, ScopedKey};
+pub use search::{EventSearch, EventsFound, KeyedReceipt, ReceiptQuery, Search};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) use search::{SearchPage, SearchPages};
 pub use snapshot::{LoadQuery, LoadVisitor, SnapshotRef};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use split::Split;

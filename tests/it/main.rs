@@ -48,6 +48,7 @@ mod redis_server;
 mod relay;
 mod responses;
 mod scenario;
+mod search;
 mod snapshots;
 mod sqlite;
 mod statements;

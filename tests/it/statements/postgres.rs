@@ -156,6 +156,10 @@ fn found_in(name: &str, plan: &Value) -> Vec<String> {
         "audit_places",
         "audit_checkpoints",
         "count_after",
+        "find_events",
+        "find_events_backward",
+        "find_correlated_events",
+        "find_correlated_events_backward",
     ];
     let key = match name {
         _ if by_position.contains(&name) => "position",

@@ -1,0 +1,102 @@
+//! The port of searches, on connections of PostgreSQL.
+
+use std::time::Instant;
+
+use async_trait::async_trait;
+use sqlx::{PgConnection, Postgres, postgres::PgArguments, query::Query};
+
+use super::{
+    PostgresStore,
+    backend::SYSTEM,
+    classify::next_row,
+    log::Sight,
+    row::{self, named, within_calendar},
+    statement::{
+        FIND_CORRELATED_EVENTS, FIND_CORRELATED_EVENTS_BACKWARD, FIND_EVENTS, FIND_EVENTS_BACKWARD, LIST_RECEIPTS,
+    },
+};
+use crate::store::{
+    Direction, Error, EventSearch, EventsFound, IdempotencyKey, KeyedReceipt, Position, ReceiptQuery, Search,
+    SearchPage, SearchPages, Visit, telemetry::operation, to_column,
+};
+
+#[async_trait]
+impl Search for PostgresStore {
+    async fn find_events(&self, search: &EventSearch, visit: Visit<'_>) -> Result<EventsFound, Error> {
+        search.check()?;
+        let find = async {
+            let mut taken = self.backend().readers.acquire().await?;
+            let found = events(taken.connection(), &self.backend().sight, search, visit).await;
+            taken.settle(found)
+        };
+        operation(SYSTEM, "find_events", find).await
+    }
+
+    async fn list_receipts(&self, query: &ReceiptQuery) -> Result<Vec<KeyedReceipt>, Error> {
+        query.check()?;
+        let list = async {
+            let mut taken = self.backend().readers.acquire().await?;
+            let listed = receipts(taken.connection(), query).await;
+            taken.settle(listed)
+        };
+        operation(SYSTEM, "list_receipts", list).await
+    }
+}
+
+/// Visits events up to the head: nothing can appear there any more that was not there when the first page was read.
+async fn events(
+    connection: &mut PgConnection,
+    sight: &Sight,
+    search: &EventSearch,
+    visit: Visit<'_>,
+) -> Result<EventsFound, Error> {
+    let mut pages = SearchPages::of(search, sight.head(connection).await?);
+    while let Some(page) = pages.next() {
+        let (began, mut read, mut last) = (Instant::now(), 0, Position::START);
+        let mut rows = statement(search, page).fetch(&mut *connection);
+        while let Some(row) = next_row(&mut rows).await? {
+            let event = row::event(&row)?;
+            (read, last) = (read + 1, event.position);
+            visit(event)?;
+        }
+        drop(rows);
+        pages.turn(page, (read, last), began.elapsed());
+    }
+    Ok(pages.found())
+}
+
+fn statement(search: &EventSearch, page: SearchPage) -> Query<'_, Postgres, PgArguments> {
+    let sql = match (&search.correlation_id, search.direction) {
+        (None, Direction::Forward) => FIND_EVENTS,
+        (None, Direction::Backward) => FIND_EVENTS_BACKWARD,
+        (Some(_), Direction::Forward) => FIND_CORRELATED_EVENTS,
+        (Some(_), Direction::Backward) => FIND_CORRELATED_EVENTS_BACKWARD,
+    };
+    let statement = sqlx::query(sql)
+        .bind(to_column(page.after.get()))
+        .bind(to_column(page.to.get()))
+        .bind(to_column(page.events))
+        .bind(search.selection.aggregate_types.as_deref())
+        .bind(search.selection.event_types.as_deref())
+        .bind(search.recorded_from.map(within_calendar))
+        .bind(search.recorded_before.map(within_calendar));
+    match &search.correlation_id {
+        Some(id) => statement.bind(id.as_str()),
+        None => statement,
+    }
+}
+
+async fn receipts(connection: &mut PgConnection, query: &ReceiptQuery) -> Result<Vec<KeyedReceipt>, Error> {
+    let mut rows = sqlx::query(LIST_RECEIPTS)
+        .bind(query.aggregate_id)
+        .bind(query.after_key())
+        .bind(query.outcome())
+        .bind(i64::from(query.limit))
+        .fetch(connection);
+    let mut receipts = Vec::new();
+    while let Some(row) = next_row(&mut rows).await? {
+        let key = IdempotencyKey::from_stored(named(&row, "idempotency_key")?);
+        receipts.extend(row::receipt(&row)?.map(|receipt| KeyedReceipt { key, receipt }));
+    }
+    Ok(receipts)
+}
