@@ -39,13 +39,13 @@ pub use crate::{
     process::{Handled, Inbox, IncomingMessage, ProcessManager, ProcessRunner, Processes, Relay, Sweeper, Swept},
     read::{
         Attempts, BoxError, Consumers, Finding, FindingKind, OnFailure, ParkedRun, Progress, Projection, Projector,
-        Report, RunState, Start, Subscription, Table, Target, Verify,
+        Report, Reset, RunState, Start, Subscription, Table, Target, Verify,
     },
     store::{
         AggregateName, Append, Appended, CheckpointStore, Clock, Consumer, ConsumerKind, Cursor, Error, EventRef,
         EventStore, EventStoreExt, ExpectedVersion, Fault, Fingerprint, IdempotencyKey, Inspect, KeyStore, Limits,
-        LogQuery, LogRead, ManualClock, Metadata, NewEvent, ParkedEvent, Polling, Position, ProjectionStore, Receipt,
-        ReceiptOutcome, RecordedEvent, ResponseStore, Retention, Scope, ScopedKey, Search, Selection, StepStore,
-        StreamQuery, StreamRead, SystemClock, TimerStore, TimerWork, Transactional, Work,
+        LogQuery, LogRead, ManualClock, Metadata, NewEvent, ParkedChoice, ParkedEvent, Polling, Position,
+        ProjectionStore, Receipt, ReceiptOutcome, RecordedEvent, ResponseStore, Retention, Scope, ScopedKey, Search,
+        Selection, StepStore, StreamQuery, StreamRead, SystemClock, TimerStore, TimerWork, Transactional, Work,
     },
 };

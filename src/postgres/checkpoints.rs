@@ -10,9 +10,9 @@ use super::{
     PostgresStore, PostgresWork, backend::SYSTEM, checkpoint, classify::is_passing, consumer, parked, read_model,
 };
 use crate::store::{
-    COUNTED_EVENTS, Checkpoint, CheckpointStore, CheckpointWork, Claim, Claimed, Consumer, Error, Lease,
-    NewParkedEvent, ParkedEvent, ParkedQuery, Position, Renewal, Step, beneath, check_name, check_number,
-    check_partitions, check_table_name, telemetry::operation,
+    COUNTED_EVENTS, Checkpoint, CheckpointStore, CheckpointWork, Claim, Claimed, Consumer, Cursor, Error, Lease,
+    NewParkedEvent, ParkedChoice, ParkedEvent, ParkedQuery, Position, Renewal, Step, beneath, check_cursor, check_name,
+    check_number, check_partitions, check_requested, check_table_name, telemetry::operation,
 };
 
 /// What became of a statement that is its own commit: where the connection ended, nobody knows.
@@ -133,14 +133,48 @@ impl CheckpointStore for PostgresStore {
         moved
     }
 
-    async fn park_again(&self, lease: &Lease, event: &NewParkedEvent) -> Result<(), Error> {
+    async fn park_again(
+        &self,
+        lease: &Lease,
+        event: &NewParkedEvent,
+        requested_at: Option<DateTime<Utc>>,
+    ) -> Result<bool, Error> {
         event.check()?;
         let again = async {
             let mut taken = self.backend().keepers.acquire().await?;
-            let done = parked::park_again(taken.connection(), lease, event).await;
+            let done = parked::park_again(taken.connection(), lease, event, requested_at).await;
             taken.settle(committed(done))
         };
         operation(SYSTEM, "park_again", again).await
+    }
+
+    async fn request_replay(&self, name: &str, choice: ParkedChoice) -> Result<u64, Error> {
+        check_name(name)?;
+        let request = async {
+            let mut taken = self.backend().keepers.acquire().await?;
+            let done = consumer::request_replay(taken.connection(), (name, choice), self.now()).await;
+            taken.settle(committed(done))
+        };
+        operation(SYSTEM, "request_replay", request).await
+    }
+
+    async fn requested_replays(&self, name: &str, after: Position, limit: u32) -> Result<Vec<ParkedEvent>, Error> {
+        check_requested(name, limit)?;
+        let read = async {
+            let mut taken = self.backend().readers.acquire().await?;
+            let found = parked::requested(taken.connection(), (name, after), limit).await;
+            taken.settle(found)
+        };
+        operation(SYSTEM, "requested_replays", read).await
+    }
+
+    async fn begin_replay(&self, lease: &Lease, aggregate_id: Uuid, sequence: u64) -> Result<Option<u32>, Error> {
+        let begin = async {
+            let mut taken = self.backend().keepers.acquire().await?;
+            let done = parked::begin(taken.connection(), lease, (aggregate_id, sequence)).await;
+            taken.settle(committed(done))
+        };
+        operation(SYSTEM, "begin_replay", begin).await
     }
 
     async fn set_paused(&self, name: &str, is_paused: bool) -> Result<bool, Error> {
@@ -174,6 +208,19 @@ impl CheckpointStore for PostgresStore {
             taken.settle(committed(done))
         };
         let moved = operation(SYSTEM, "repartition", split).await;
+        self.backend().moves.note_if(&moved);
+        moved
+    }
+
+    async fn reset(&self, name: &str, to: &Cursor) -> Result<bool, Error> {
+        check_name(name)?;
+        check_cursor(to)?;
+        let reset = async {
+            let mut taken = self.backend().keepers.acquire().await?;
+            let done = consumer::reset(taken.connection(), (name, to), self.now()).await;
+            taken.settle(committed(done))
+        };
+        let moved = operation(SYSTEM, "reset", reset).await;
         self.backend().moves.note_if(&moved);
         moved
     }

@@ -12,6 +12,7 @@ pub(super) const AUDIT_PLACES: &str = include_str!("sql/audit_places.sql");
 pub(super) const AUDIT_RECEIPTS: &str = include_str!("sql/audit_receipts.sql");
 pub(super) const AUDIT_SNAPSHOTS: &str = include_str!("sql/audit_snapshots.sql");
 pub(super) const BEGIN_CALL: &str = include_str!("sql/begin_call.sql");
+pub(super) const BEGIN_PARKED_EVENT: &str = include_str!("sql/begin_parked_event.sql");
 pub(super) const BURY_RESPONSE: &str = include_str!("sql/bury_response.sql");
 pub(super) const CANCEL_TIMER: &str = include_str!("sql/cancel_timer.sql");
 pub(super) const CHECK_POSITIONS: &str = include_str!("sql/check_positions.sql");
@@ -30,6 +31,7 @@ pub(super) const COUNT_TYPES: &str = include_str!("sql/count_types.sql");
 pub(super) const DELETE_CHECKPOINTS: &str = include_str!("sql/delete_checkpoints.sql");
 pub(super) const DELETE_PARKED_EVENTS: &str = include_str!("sql/delete_parked_events.sql");
 pub(super) const DELETE_RECEIPT: &str = include_str!("sql/delete_receipt.sql");
+pub(super) const DROP_PARKED_EVENTS: &str = include_str!("sql/drop_parked_events.sql");
 pub(super) const EXPIRE_RESPONSE: &str = include_str!("sql/expire_response.sql");
 pub(super) const FAIL_TIMER: &str = include_str!("sql/fail_timer.sql");
 pub(super) const FIND_ACTIVITY: &str = include_str!("sql/find_activity.sql");
@@ -84,6 +86,7 @@ pub(super) const READ_MARK: &str = include_str!("sql/read_mark.sql");
 pub(super) const READ_PARKED_AGGREGATE: &str = include_str!("sql/read_parked_aggregate.sql");
 pub(super) const READ_PARKED_EVENTS: &str = include_str!("sql/read_parked_events.sql");
 pub(super) const READ_RECEIPT: &str = include_str!("sql/read_receipt.sql");
+pub(super) const READ_REQUESTED_PARKED_EVENTS: &str = include_str!("sql/read_requested_parked_events.sql");
 pub(super) const READ_SCHEMA: &str = include_str!("sql/read_schema.sql");
 pub(super) const READ_STANDING: &str = include_str!("sql/read_standing.sql");
 pub(super) const READ_STORAGE: &str = include_str!("sql/read_storage.sql");
@@ -100,6 +103,7 @@ pub(super) const RENEW_CALL: &str = include_str!("sql/renew_call.sql");
 pub(super) const RENEW_LEASE: &str = include_str!("sql/renew_lease.sql");
 pub(super) const RENEW_RESPONSE: &str = include_str!("sql/renew_response.sql");
 pub(super) const RENEW_TIMERS: &str = include_str!("sql/renew_timers.sql");
+pub(super) const REQUEST_PARKED_EVENTS: &str = include_str!("sql/request_parked_events.sql");
 pub(super) const RESOLVE_CALL: &str = include_str!("sql/resolve_call.sql");
 pub(super) const RESUME_CHECKPOINTS: &str = include_str!("sql/resume_checkpoints.sql");
 pub(super) const RESUME_TIMER: &str = include_str!("sql/resume_timer.sql");
@@ -121,7 +125,7 @@ pub(super) const WITHDRAW_MESSAGE: &str = include_str!("sql/withdraw_message.sql
 pub(super) const WRITE_STEP: &str = include_str!("sql/write_step.sql");
 
 /// Every statement by its file's name.
-pub(super) const ALL: [(&str, &str); 119] = [
+pub(super) const ALL: [(&str, &str); 123] = [
     ("abandoned_requests", ABANDONED_REQUESTS),
     ("advance_checkpoint", ADVANCE_CHECKPOINT),
     ("append_batch", APPEND_BATCH),
@@ -134,6 +138,7 @@ pub(super) const ALL: [(&str, &str); 119] = [
     ("audit_receipts", AUDIT_RECEIPTS),
     ("audit_snapshots", AUDIT_SNAPSHOTS),
     ("begin_call", BEGIN_CALL),
+    ("begin_parked_event", BEGIN_PARKED_EVENT),
     ("bury_response", BURY_RESPONSE),
     ("cancel_timer", CANCEL_TIMER),
     ("check_positions", CHECK_POSITIONS),
@@ -152,6 +157,7 @@ pub(super) const ALL: [(&str, &str); 119] = [
     ("delete_checkpoints", DELETE_CHECKPOINTS),
     ("delete_parked_events", DELETE_PARKED_EVENTS),
     ("delete_receipt", DELETE_RECEIPT),
+    ("drop_parked_events", DROP_PARKED_EVENTS),
     ("expire_response", EXPIRE_RESPONSE),
     ("fail_timer", FAIL_TIMER),
     ("find_activity", FIND_ACTIVITY),
@@ -206,6 +212,7 @@ pub(super) const ALL: [(&str, &str); 119] = [
     ("read_parked_aggregate", READ_PARKED_AGGREGATE),
     ("read_parked_events", READ_PARKED_EVENTS),
     ("read_receipt", READ_RECEIPT),
+    ("read_requested_parked_events", READ_REQUESTED_PARKED_EVENTS),
     ("read_schema", READ_SCHEMA),
     ("read_standing", READ_STANDING),
     ("read_storage", READ_STORAGE),
@@ -222,6 +229,7 @@ pub(super) const ALL: [(&str, &str); 119] = [
     ("renew_lease", RENEW_LEASE),
     ("renew_response", RENEW_RESPONSE),
     ("renew_timers", RENEW_TIMERS),
+    ("request_parked_events", REQUEST_PARKED_EVENTS),
     ("resolve_call", RESOLVE_CALL),
     ("resume_checkpoints", RESUME_CHECKPOINTS),
     ("resume_timer", RESUME_TIMER),

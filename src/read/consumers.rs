@@ -7,13 +7,16 @@ use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use super::{
-    Progress,
+    Progress, Reset, Start,
     parked::Pages,
     progress,
     settings::{process_owner, run_of},
     telemetry,
 };
-use crate::store::{Checkpoint, CheckpointStore, Claim, Claimed, Error, Lease, ParkedEvent, ParkedQuery, Position};
+use crate::store::{
+    Checkpoint, CheckpointStore, Claim, Claimed, Error, Lease, ParkedChoice, ParkedEvent, ParkedQuery, Position,
+    Renewal, check_moves,
+};
 
 /// Looks after the subscriptions and projections of a store, by their names.
 ///
@@ -35,6 +38,9 @@ const LOOK_EVERY: (Duration, Duration) = (Duration::from_millis(5), Duration::fr
 
 /// The most parked events that are read at once.
 const PARKED_PAGE: u32 = 1_000;
+
+/// So many events are discarded between two signs of life.
+const DISCARDED_PAGE: u32 = 100;
 
 /// How long a lease is held for one write.
 const SHORT_LEASE: Duration = Duration::from_secs(10);
@@ -186,9 +192,7 @@ impl<S: CheckpointStore + Clone> Consumers<S> {
         let found = checkpoints.into_iter().find(|checkpoint| checkpoint.consumer.has(aggregate_id));
         let checkpoint = found.ok_or_else(|| unknown(name))?;
         if !self.is_parked(name, aggregate_id, sequence).await? {
-            return Err(Error::invalid(format!(
-                "event {sequence} of aggregate {aggregate_id} is not parked by {name}"
-            )));
+            return Err(not_parked(name, aggregate_id, sequence));
         }
         let lease = self.take_briefly(&checkpoint).await?;
         let is_out = self.store.unpark(&lease, aggregate_id, sequence).await;
@@ -199,6 +203,130 @@ impl<S: CheckpointStore + Clone> Consumers<S> {
         }
         telemetry::event_discarded(name, aggregate_id, sequence);
         Ok(())
+    }
+
+    /// Discards parked events, and says how many: they are never handled.
+    ///
+    /// Of an aggregate all that are parked now, or of the whole consumer. It takes the lease from whoever runs it, for as
+    /// long as that takes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`discard`](Self::discard); what was discarded by then is.
+    pub async fn discard_all(&self, name: &str, choice: ParkedChoice) -> Result<u64, Error> {
+        let of = match choice {
+            ParkedChoice::Event { aggregate_id, sequence } => {
+                return self.discard(name, aggregate_id, sequence).await.map(|()| 1);
+            }
+            ParkedChoice::Aggregate(aggregate_id) => Some(aggregate_id),
+            ParkedChoice::All => None,
+        };
+        let checkpoints = self.store.checkpoints(Some(name)).await?;
+        if checkpoints.is_empty() {
+            return Err(unknown(name));
+        }
+        let mut discarded = 0;
+        for checkpoint in checkpoints.iter().filter(|checkpoint| of.is_none_or(|id| checkpoint.consumer.has(id))) {
+            let lease = self.take_briefly(checkpoint).await?;
+            let done = self.discard_under(&lease, of, &mut discarded).await;
+            // One that is not let go lapses by itself.
+            drop(self.store.release(&lease).await);
+            done?;
+        }
+        Ok(discarded)
+    }
+
+    async fn discard_under(&self, lease: &Lease, of: Option<Uuid>, discarded: &mut u64) -> Result<(), Error> {
+        let name = lease.consumer.name();
+        let mut pages = Pages::of(name, of, DISCARDED_PAGE);
+        while let Some(page) = pages.next(&self.store).await? {
+            if self.store.renew(lease).await? == Renewal::Lost {
+                return Err(Error::Contention { source: None });
+            }
+            for parked in page.iter().filter(|parked| lease.consumer.has(parked.aggregate_id)) {
+                if !self.store.unpark(lease, parked.aggregate_id, parked.sequence).await? {
+                    return Err(Error::Contention { source: None });
+                }
+                *discarded += 1;
+                telemetry::event_discarded(name, parked.aggregate_id, parked.sequence);
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks whoever runs a consumer to handle parked events again; says how many.
+    ///
+    /// Its runner does so within a second, between live events, in the order of the log; or the next one, where nobody runs
+    /// it now. One event is asked for together with the earlier ones of its aggregate, since they come first; what only
+    /// stands behind those that are handled then follows by itself. One that fails again stays parked with its new error, as
+    /// do those of its aggregate behind it, until they are asked for anew. Killed half-way it is done all the same.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`]: there is no such consumer, or nothing of that is parked. A failed write: call again.
+    pub async fn request_replay(&self, name: &str, choice: ParkedChoice) -> Result<u64, Error> {
+        if let ParkedChoice::Event { aggregate_id, sequence } = choice
+            && !self.is_parked(name, aggregate_id, sequence).await?
+        {
+            return Err(self.not_parked(name, aggregate_id, sequence).await);
+        }
+        let requested = self.store.request_replay(name, choice).await?;
+        if requested == 0 {
+            return Err(match self.store.checkpoints(Some(name)).await?.is_empty() {
+                true => unknown(name),
+                false => Error::invalid(format!("nothing of that is parked by {name}")),
+            });
+        }
+        telemetry::changed(name, "request-replay");
+        Ok(requested)
+    }
+
+    async fn not_parked(&self, name: &str, aggregate_id: Uuid, sequence: u64) -> Error {
+        match self.store.checkpoints(Some(name)).await {
+            Ok(checkpoints) if checkpoints.is_empty() => unknown(name),
+            Ok(_) => not_parked(name, aggregate_id, sequence),
+            Err(error) => error,
+        }
+    }
+
+    /// Tells what [`reset`](Self::reset) would do now, and changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// As for [`reset`](Self::reset).
+    pub async fn plan_reset(&self, name: &str, to: Start) -> Result<Reset, Error> {
+        let checkpoints = self.store.checkpoints(Some(name)).await?;
+        if checkpoints.is_empty() {
+            return Err(unknown(name));
+        }
+        check_moves(&checkpoints)?;
+        let cursor = to.cursor(&self.store).await?;
+        if let (Start::After(position), None) = (to, cursor.event)
+            && position > Position::START
+        {
+            return Err(Error::invalid(format!("there is no event at position {position}")));
+        }
+        Reset::plan(&self.store, cursor, &checkpoints).await
+    }
+
+    /// Moves a subscription to another place in the log, all its partitions.
+    ///
+    /// Back: the events behind that place are told again, **all of them**, also those that were handled. Forward: what lies
+    /// between is passed over, and never told. Whoever runs it loses its lease at once and goes on from there; what it had
+    /// under way may be told once more, and what it still moves is refused. Parked events behind the place are parked no
+    /// longer, since they are told again; those up to it stay parked.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`]: there is no such subscription, or no event at that position; or it is a projection, which is
+    /// [rebuilt](crate::Projector::rebuild) instead. A failed write: call again.
+    pub async fn reset(&self, name: &str, to: Start) -> Result<Reset, Error> {
+        let reset = self.plan_reset(name, to).await?;
+        if !self.store.reset(name, &reset.to).await? {
+            return Err(unknown(name));
+        }
+        telemetry::changed(name, "reset");
+        Ok(reset)
     }
 
     async fn is_parked(&self, name: &str, aggregate_id: Uuid, sequence: u64) -> Result<bool, Error> {
@@ -228,6 +356,10 @@ impl<S: CheckpointStore + Clone> Consumers<S> {
             Claimed::Refused(_) => Err(Error::invalid(format!("{consumer} is paused: resume it first"))),
         }
     }
+}
+
+fn not_parked(name: &str, aggregate_id: Uuid, sequence: u64) -> Error {
+    Error::invalid(format!("event {sequence} of aggregate {aggregate_id} is not parked by {name}"))
 }
 
 /// There is no consumer of that name.

@@ -9,8 +9,8 @@ use super::{
     settings::BoxError,
 };
 use crate::store::{
-    CheckpointStore, Claimed, Error, EventStoreExt as _, Lease, NewParkedEvent, ParkedEvent, ParkedQuery, Position,
-    RecordedEvent, StreamQuery, with_sources,
+    CheckpointStore, Claimed, Cursor, Error, EventStoreExt as _, NewParkedEvent, ParkedEvent, ParkedQuery, Position,
+    RecordedEvent, Step, StreamQuery, with_sources,
 };
 
 /// Says what became of the parked events that were told again.
@@ -22,13 +22,7 @@ pub struct ParkedRun {
     pub left: u64,
 }
 
-/// What is done with a parked event.
-pub(super) trait Replay: Handle {
-    /// Handles an event and takes it out of the parked ones.
-    fn replay(&mut self, lease: &Lease, event: &RecordedEvent) -> impl Future<Output = Result<Replayed, Error>> + Send;
-}
-
-/// Says what became of one.
+/// Says what became of a parked event that was handed out again.
 pub(super) enum Replayed {
     Handled,
     Failed(BoxError),
@@ -67,7 +61,7 @@ impl Pages {
 /// Takes the lease, by force, and tells the parked events of a consumer again.
 pub(super) async fn replay<S: CheckpointStore + Clone + 'static>(
     runner: &Runner<S>,
-    replay: &mut impl Replay,
+    replay: &mut impl Handle,
 ) -> Result<ParkedRun, Error> {
     runner.settings.check()?;
     let consumer = &runner.settings.consumer;
@@ -80,7 +74,7 @@ pub(super) async fn replay<S: CheckpointStore + Clone + 'static>(
     super::telemetry::changed(consumer.name(), "replay");
     let mut held = Held::keep(&runner.store, runner.lease(&checkpoint));
     let done = match replay.begin(&checkpoint, &held.lease).await {
-        Ok(true) => all(runner, &held, replay).await,
+        Ok(true) => all(runner, (&held, checkpoint.cursor), replay).await,
         Ok(false) => Err(lost()),
         Err(error) => Err(error),
     };
@@ -90,8 +84,8 @@ pub(super) async fn replay<S: CheckpointStore + Clone + 'static>(
 
 async fn all<S: CheckpointStore + Clone + 'static>(
     runner: &Runner<S>,
-    held: &Held,
-    replay: &mut impl Replay,
+    (held, cursor): (&Held, Cursor),
+    replay: &mut impl Handle,
 ) -> Result<ParkedRun, Error> {
     let consumer = &runner.settings.consumer;
     let (mut run, mut failed) = (ParkedRun::default(), HashSet::new());
@@ -102,22 +96,10 @@ async fn all<S: CheckpointStore + Clone + 'static>(
                 run.left += 1;
                 continue;
             }
-            let event = read(&runner.store, parked).await?;
-            let Some(replayed) = held.lost.unless(replay.replay(&held.lease, &event)).await else {
-                return Err(lost());
-            };
-            match replayed? {
-                Replayed::Handled => run.handled += 1,
-                Replayed::Lost => return Err(lost()),
-                Replayed::Failed(error) => {
-                    let again = NewParkedEvent {
-                        position: parked.position,
-                        aggregate_id: parked.aggregate_id,
-                        sequence: parked.sequence,
-                        error: Some(with_sources(&*error)),
-                        attempts: parked.attempts.saturating_add(1),
-                    };
-                    runner.store.park_again(&held.lease, &again).await?;
+            match tell_again(&runner.store, (held, cursor), parked, replay).await? {
+                Again::Handled => run.handled += 1,
+                Again::Lost => return Err(lost()),
+                Again::Left => {
                     failed.insert(parked.aggregate_id);
                     run.left += 1;
                 }
@@ -125,6 +107,63 @@ async fn all<S: CheckpointStore + Clone + 'static>(
         }
     }
     Ok(run)
+}
+
+/// Says what became of a parked event that was told again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Again {
+    /// It is parked no longer.
+    Handled,
+    /// It has failed, and is parked still.
+    Left,
+    /// The lease is.
+    Lost,
+}
+
+/// Tells one parked event again, under a lease whose checkpoint stands at a place.
+pub(super) async fn tell_again<S: CheckpointStore>(
+    store: &S,
+    (held, cursor): (&Held, Cursor),
+    parked: &ParkedEvent,
+    handle: &mut impl Handle,
+) -> Result<Again, Error> {
+    let event = read(store, parked).await?;
+    let Some(replayed) = held.lost.unless(handle.replay(&held.lease, &event)).await else {
+        return Ok(Again::Lost);
+    };
+    match replayed? {
+        Replayed::Handled => {
+            super::telemetry::replayed(&held.lease.consumer, parked, None);
+            Ok(Again::Handled)
+        }
+        Replayed::Lost => Ok(Again::Lost),
+        Replayed::Failed(error) => leave(store, (held, cursor), parked, with_sources(&*error)).await,
+    }
+}
+
+/// Leaves a parked event where it is, with what went wrong this time. What was asked for of its aggregate is done with.
+pub(super) async fn leave<S: CheckpointStore>(
+    store: &S,
+    (held, cursor): (&Held, Cursor),
+    parked: &ParkedEvent,
+    error: String,
+) -> Result<Again, Error> {
+    let again = NewParkedEvent {
+        position: parked.position,
+        aggregate_id: parked.aggregate_id,
+        sequence: parked.sequence,
+        error: Some(error),
+        attempts: parked.attempts.saturating_add(1),
+    };
+    if !store.park_again(&held.lease, &again, parked.replay_requested_at).await? {
+        // What is told at most once was taken out before it was told: it is put back, and not lost in silence.
+        let step = Step { from: cursor.position, to: cursor, parked: std::slice::from_ref(&again) };
+        if !store.advance(&held.lease, &step).await? {
+            return Ok(Again::Lost);
+        }
+    }
+    super::telemetry::replayed(&held.lease.consumer, parked, again.error.as_deref());
+    Ok(Again::Left)
 }
 
 /// The event itself, from the log.

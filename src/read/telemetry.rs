@@ -6,7 +6,7 @@
 
 use std::error::Error as StdError;
 
-use crate::store::{CheckpointStore, Consumer, Error, LeaseHolder, RecordedEvent};
+use crate::store::{CheckpointStore, Consumer, Error, LeaseHolder, ParkedEvent, RecordedEvent};
 
 /// A runner has begun to run a consumer.
 pub(super) fn lease_taken(consumer: &Consumer, fence: u64, earlier: Option<&LeaseHolder>) {
@@ -64,6 +64,26 @@ pub(super) fn event_parked(consumer: &Consumer, event: &RecordedEvent, is_behind
         is_behind,
         "an event was parked"
     );
+}
+
+/// A parked event was told again: handled, or left where it is with what went wrong.
+pub(super) fn replayed(consumer: &Consumer, parked: &ParkedEvent, error: Option<&str>) {
+    #[cfg(feature = "metrics")]
+    {
+        let outcome = if error.is_none() { "handled" } else { "failed" };
+        metrics::counter!("annals_parked_replays_total", "consumer" => consumer.to_string(), "outcome" => outcome)
+            .increment(1);
+    }
+    #[cfg(feature = "tracing")]
+    match error {
+        None => tracing::info!(
+            annals.consumer = %consumer, annals.position = parked.position.get(), "a parked event was handled"
+        ),
+        Some(error) => tracing::warn!(
+            annals.consumer = %consumer, annals.position = parked.position.get(), error,
+            "a parked event has failed again"
+        ),
+    }
 }
 
 /// A runner goes on after a failure that passes.

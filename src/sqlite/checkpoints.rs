@@ -15,9 +15,9 @@ use super::{
     consumer, parked, read, read_model, transaction,
 };
 use crate::store::{
-    COUNTED_EVENTS, Checkpoint, CheckpointStore, CheckpointWork, Claim, Claimed, Consumer, Error, Lease,
-    NewParkedEvent, ParkedEvent, ParkedQuery, Position, Renewal, Step, beneath, check_name, check_number,
-    check_partitions, check_table_name, telemetry::operation,
+    COUNTED_EVENTS, Checkpoint, CheckpointStore, CheckpointWork, Claim, Claimed, Consumer, Cursor, Error, Lease,
+    NewParkedEvent, ParkedChoice, ParkedEvent, ParkedQuery, Position, Renewal, Step, beneath, check_cursor, check_name,
+    check_number, check_partitions, check_requested, check_table_name, telemetry::operation,
 };
 
 /// Commits, where nothing but the store's own statements were run.
@@ -133,14 +133,47 @@ impl CheckpointStore for SqliteStore {
         moved
     }
 
-    async fn park_again(&self, lease: &Lease, event: &NewParkedEvent) -> Result<(), Error> {
+    async fn park_again(
+        &self,
+        lease: &Lease,
+        event: &NewParkedEvent,
+        requested_at: Option<DateTime<Utc>>,
+    ) -> Result<bool, Error> {
         event.check()?;
         let again = async {
             let mut transaction = transaction::begin(&self.backend().writer).await?;
-            parked::park_again(&mut transaction, lease, event).await?;
-            commit(transaction, ()).await
+            let was_parked = parked::park_again(&mut transaction, lease, event, requested_at).await?;
+            commit(transaction, was_parked).await
         };
         operation(SYSTEM, "park_again", again).await
+    }
+
+    async fn request_replay(&self, name: &str, choice: ParkedChoice) -> Result<u64, Error> {
+        check_name(name)?;
+        let request = async {
+            let mut transaction = transaction::begin(&self.backend().writer).await?;
+            let requested = parked::request(&mut transaction, (name, choice), self.now()).await?;
+            commit(transaction, requested).await
+        };
+        operation(SYSTEM, "request_replay", request).await
+    }
+
+    async fn requested_replays(&self, name: &str, after: Position, limit: u32) -> Result<Vec<ParkedEvent>, Error> {
+        check_requested(name, limit)?;
+        let read = async {
+            let mut connection = self.backend().readers.acquire().await.map_err(classify)?;
+            parked::requested(&mut connection, (name, after), limit).await
+        };
+        operation(SYSTEM, "requested_replays", read).await
+    }
+
+    async fn begin_replay(&self, lease: &Lease, aggregate_id: Uuid, sequence: u64) -> Result<Option<u32>, Error> {
+        let begin = async {
+            let mut transaction = transaction::begin(&self.backend().writer).await?;
+            let begun = parked::begin(&mut transaction, lease, (aggregate_id, sequence)).await?;
+            commit(transaction, begun).await
+        };
+        operation(SYSTEM, "begin_replay", begin).await
     }
 
     async fn set_paused(&self, name: &str, is_paused: bool) -> Result<bool, Error> {
@@ -174,6 +207,19 @@ impl CheckpointStore for SqliteStore {
             commit(transaction, was_there).await
         };
         let moved = operation(SYSTEM, "repartition", split).await;
+        self.backend().moves.note_if(&moved);
+        moved
+    }
+
+    async fn reset(&self, name: &str, to: &Cursor) -> Result<bool, Error> {
+        check_name(name)?;
+        check_cursor(to)?;
+        let reset = async {
+            let mut transaction = transaction::begin(&self.backend().writer).await?;
+            let was_there = consumer::reset(&mut transaction, (name, to), self.now()).await?;
+            commit(transaction, was_there).await
+        };
+        let moved = operation(SYSTEM, "reset", reset).await;
         self.backend().moves.note_if(&moved);
         moved
     }

@@ -1,13 +1,16 @@
-//! Consumers as a whole, with all their partitions: paused, forgotten, split anew.
+//! Consumers as a whole, with all their partitions: paused, forgotten, split anew, moved.
 
 use chrono::{DateTime, Utc};
 use sqlx::SqliteConnection;
 
 use super::{
     checkpoint::{self, bind_cursor, changes},
-    statement::{DELETE_CHECKPOINTS, DELETE_PARKED_EVENTS, PAUSE_CHECKPOINTS, RESUME_CHECKPOINTS, SPLIT_CHECKPOINT},
+    statement::{
+        DELETE_CHECKPOINTS, DELETE_PARKED_EVENTS, DROP_PARKED_EVENTS, PAUSE_CHECKPOINTS, RESUME_CHECKPOINTS,
+        SPLIT_CHECKPOINT,
+    },
 };
-use crate::store::{Consumer, Error, Split, to_column};
+use crate::store::{Consumer, Cursor, Error, Split, to_column};
 
 pub(super) async fn set_paused(
     connection: &mut SqliteConnection,
@@ -46,12 +49,38 @@ pub(super) async fn repartition(
     let Some(split) = Split::of(&partitions)? else {
         return Ok(false);
     };
+    place(connection, (name, of), &split, now).await?;
+    changes(connection, sqlx::query(DELETE_CHECKPOINTS).bind(name).bind(of)).await?;
+    Ok(true)
+}
+
+/// Moves a subscription to another place, within a transaction.
+pub(super) async fn reset(
+    connection: &mut SqliteConnection,
+    (name, to): (&str, &Cursor),
+    now: DateTime<Utc>,
+) -> Result<bool, Error> {
+    let partitions = checkpoint::list(connection, Some(name)).await?;
+    let (Some(split), Some(first)) = (Split::reset(&partitions, to)?, partitions.first()) else {
+        return Ok(false);
+    };
+    place(connection, (name, first.consumer.of()), &split, now).await?;
+    let drop = sqlx::query(DROP_PARKED_EVENTS).bind(name).bind(to_column(to.position.get()));
+    changes(connection, drop).await?;
+    Ok(true)
+}
+
+/// Has all partitions stand at one place, and be nobody's.
+async fn place(
+    connection: &mut SqliteConnection,
+    (name, of): (&str, u32),
+    split: &Split,
+    now: DateTime<Utc>,
+) -> Result<(), Error> {
     let statement = sqlx::query(SPLIT_CHECKPOINT).bind(name).bind(of);
     let statement = bind_cursor(statement, &split.cursor)
         .bind(to_column(split.fence))
         .bind(split.paused_at.map(|time| time.timestamp_micros()))
         .bind(now.timestamp_micros());
-    changes(connection, statement).await?;
-    changes(connection, sqlx::query(DELETE_CHECKPOINTS).bind(name).bind(of)).await?;
-    Ok(true)
+    changes(connection, statement).await.map(drop)
 }

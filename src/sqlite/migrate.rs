@@ -14,7 +14,7 @@ use super::{
 use crate::store::{Error, SchemaState};
 
 /// The migrations, in their order. A released one is never edited.
-const MIGRATIONS: [(i64, &str, &str); 9] = [
+const MIGRATIONS: [(i64, &str, &str); 10] = [
     (1, "events", include_str!("../../migrations/sqlite/0001_events.sql")),
     (2, "receipts", include_str!("../../migrations/sqlite/0002_receipts.sql")),
     (3, "snapshots", include_str!("../../migrations/sqlite/0003_snapshots.sql")),
@@ -24,6 +24,7 @@ const MIGRATIONS: [(i64, &str, &str); 9] = [
     (7, "client_keys", include_str!("../../migrations/sqlite/0007_client_keys.sql")),
     (8, "timers", include_str!("../../migrations/sqlite/0008_timers.sql")),
     (9, "inbox", include_str!("../../migrations/sqlite/0009_inbox.sql")),
+    (10, "replays", include_str!("../../migrations/sqlite/0010_replays.sql")),
 ];
 
 /// The newest schema this code knows.

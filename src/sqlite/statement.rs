@@ -12,6 +12,7 @@ pub(super) const AUDIT_SNAPSHOTS: &str = include_str!("sql/audit_snapshots.sql")
 pub(super) const BEGIN_ATTEMPT: &str = include_str!("sql/begin_attempt.sql");
 pub(super) const BEGIN_CALL: &str = include_str!("sql/begin_call.sql");
 pub(super) const BEGIN_CHECKPOINT: &str = include_str!("sql/begin_checkpoint.sql");
+pub(super) const BEGIN_PARKED_EVENT: &str = include_str!("sql/begin_parked_event.sql");
 pub(super) const BURY_RESPONSE: &str = include_str!("sql/bury_response.sql");
 pub(super) const CANCEL_TIMER: &str = include_str!("sql/cancel_timer.sql");
 pub(super) const CLAIM_CHECKPOINT: &str = include_str!("sql/claim_checkpoint.sql");
@@ -25,6 +26,7 @@ pub(super) const COUNT_TYPES: &str = include_str!("sql/count_types.sql");
 pub(super) const DELETE_CHECKPOINTS: &str = include_str!("sql/delete_checkpoints.sql");
 pub(super) const DELETE_PARKED_EVENTS: &str = include_str!("sql/delete_parked_events.sql");
 pub(super) const DRAW_FENCES: &str = include_str!("sql/draw_fences.sql");
+pub(super) const DROP_PARKED_EVENTS: &str = include_str!("sql/drop_parked_events.sql");
 pub(super) const DUE_TIMERS: &str = include_str!("sql/due_timers.sql");
 pub(super) const EXPIRE_RESPONSE: &str = include_str!("sql/expire_response.sql");
 pub(super) const FAIL_TIMER: &str = include_str!("sql/fail_timer.sql");
@@ -77,6 +79,7 @@ pub(super) const READ_MARK: &str = include_str!("sql/read_mark.sql");
 pub(super) const READ_PARKED_AGGREGATE: &str = include_str!("sql/read_parked_aggregate.sql");
 pub(super) const READ_PARKED_EVENTS: &str = include_str!("sql/read_parked_events.sql");
 pub(super) const READ_RECEIPT: &str = include_str!("sql/read_receipt.sql");
+pub(super) const READ_REQUESTED_PARKED_EVENTS: &str = include_str!("sql/read_requested_parked_events.sql");
 pub(super) const READ_SCHEMA: &str = include_str!("sql/read_schema.sql");
 pub(super) const READ_STANDING: &str = include_str!("sql/read_standing.sql");
 pub(super) const READ_STORAGE: &str = include_str!("sql/read_storage.sql");
@@ -93,6 +96,7 @@ pub(super) const RENEW_CALL: &str = include_str!("sql/renew_call.sql");
 pub(super) const RENEW_LEASE: &str = include_str!("sql/renew_lease.sql");
 pub(super) const RENEW_RESPONSE: &str = include_str!("sql/renew_response.sql");
 pub(super) const RENEW_TIMERS: &str = include_str!("sql/renew_timers.sql");
+pub(super) const REQUEST_PARKED_EVENTS: &str = include_str!("sql/request_parked_events.sql");
 pub(super) const RESOLVE_CALL: &str = include_str!("sql/resolve_call.sql");
 pub(super) const RESUME_CHECKPOINTS: &str = include_str!("sql/resume_checkpoints.sql");
 pub(super) const RESUME_TIMER: &str = include_str!("sql/resume_timer.sql");
@@ -114,7 +118,7 @@ pub(super) const WAKE_TIMERS: &str = include_str!("sql/wake_timers.sql");
 pub(super) const WRITE_STEP: &str = include_str!("sql/write_step.sql");
 
 /// The statements that are sent as they stand.
-const WHOLE: [(&str, &str); 107] = [
+const WHOLE: [(&str, &str); 111] = [
     ("abandoned_requests", ABANDONED_REQUESTS),
     ("advance_checkpoint", ADVANCE_CHECKPOINT),
     ("audit_checkpoints", AUDIT_CHECKPOINTS),
@@ -125,6 +129,7 @@ const WHOLE: [(&str, &str); 107] = [
     ("begin_attempt", BEGIN_ATTEMPT),
     ("begin_call", BEGIN_CALL),
     ("begin_checkpoint", BEGIN_CHECKPOINT),
+    ("begin_parked_event", BEGIN_PARKED_EVENT),
     ("bury_response", BURY_RESPONSE),
     ("cancel_timer", CANCEL_TIMER),
     ("claim_checkpoint", CLAIM_CHECKPOINT),
@@ -138,6 +143,7 @@ const WHOLE: [(&str, &str); 107] = [
     ("delete_checkpoints", DELETE_CHECKPOINTS),
     ("delete_parked_events", DELETE_PARKED_EVENTS),
     ("draw_fences", DRAW_FENCES),
+    ("drop_parked_events", DROP_PARKED_EVENTS),
     ("due_timers", DUE_TIMERS),
     ("expire_response", EXPIRE_RESPONSE),
     ("fail_timer", FAIL_TIMER),
@@ -188,6 +194,7 @@ const WHOLE: [(&str, &str); 107] = [
     ("read_parked_aggregate", READ_PARKED_AGGREGATE),
     ("read_parked_events", READ_PARKED_EVENTS),
     ("read_receipt", READ_RECEIPT),
+    ("read_requested_parked_events", READ_REQUESTED_PARKED_EVENTS),
     ("read_schema", READ_SCHEMA),
     ("read_storage", READ_STORAGE),
     ("read_stream", READ_STREAM),
@@ -203,6 +210,7 @@ const WHOLE: [(&str, &str); 107] = [
     ("renew_lease", RENEW_LEASE),
     ("renew_response", RENEW_RESPONSE),
     ("renew_timers", RENEW_TIMERS),
+    ("request_parked_events", REQUEST_PARKED_EVENTS),
     ("resolve_call", RESOLVE_CALL),
     ("resume_checkpoints", RESUME_CHECKPOINTS),
     ("resume_timer", RESUME_TIMER),

@@ -300,6 +300,27 @@ pub struct ParkedEvent {
     pub attempts: u32,
     /// When it was parked.
     pub parked_at: DateTime<Utc>,
+    /// When somebody last asked for it to be told again.
+    ///
+    /// `None`: nobody has, or what came of it is known.
+    pub replay_requested_at: Option<DateTime<Utc>>,
+}
+
+/// Chooses parked events of a consumer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ParkedChoice {
+    /// All of them.
+    All,
+    /// Those of one aggregate.
+    Aggregate(Uuid),
+    /// One of them.
+    Event {
+        /// The aggregate.
+        aggregate_id: Uuid,
+        /// The place within it.
+        sequence: u64,
+    },
 }
 
 /// Asks for parked events, in the order of their positions.
@@ -313,4 +334,27 @@ pub struct ParkedQuery {
     pub after: Position,
     /// The most events.
     pub limit: u32,
+}
+
+impl ParkedChoice {
+    /// Of which aggregate, `None` for all, and up to which sequence: what comes before one event comes with it.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    pub(crate) const fn bounds(self) -> (Option<Uuid>, u64) {
+        match self {
+            Self::All => (None, u64::MAX),
+            Self::Aggregate(aggregate_id) => (Some(aggregate_id), u64::MAX),
+            Self::Event { aggregate_id, sequence } => (Some(aggregate_id), sequence),
+        }
+    }
+}
+
+/// Makes sure that these are checkpoints of what can be moved to another place.
+pub(crate) fn check_moves(partitions: &[Checkpoint]) -> Result<(), Error> {
+    match partitions.iter().find(|checkpoint| checkpoint.kind != ConsumerKind::Subscription) {
+        None => Ok(()),
+        Some(other) => Err(Error::invalid(format!(
+            "{} is a projection: its rows are made of the events before its position, so it is rebuilt, not moved",
+            other.consumer.name()
+        ))),
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Claim, Consumer, Cursor, Error, NewParkedEvent, ParkedQuery, Step};
+use super::{Claim, Consumer, Cursor, Error, NewParkedEvent, ParkedQuery, Position, Step};
 
 /// The most bytes of a text that says what went wrong.
 const FAILURE_BYTES: usize = 2000;
@@ -78,6 +78,11 @@ impl ParkedQuery {
     }
 }
 
+/// Makes sure that an answer of parked events is bounded.
+pub(crate) fn check_requested(name: &str, limit: u32) -> Result<(), Error> {
+    ParkedQuery { name: name.to_owned(), aggregate_id: None, after: Position::START, limit }.check()
+}
+
 fn check_length(length: Duration) -> Result<(), Error> {
     if length < LEASES.0 || length > LEASES.1 {
         return Err(Error::invalid("a lease lasts from 1 millisecond to 24 hours"));
@@ -85,7 +90,7 @@ fn check_length(length: Duration) -> Result<(), Error> {
     Ok(())
 }
 
-fn check_cursor(cursor: &Cursor) -> Result<(), Error> {
+pub(crate) fn check_cursor(cursor: &Cursor) -> Result<(), Error> {
     match &cursor.event {
         Some(event) if cursor.position.get() == 0 || event.sequence == 0 => {
             Err(Error::invalid("sequences and positions of events are counted from 1"))

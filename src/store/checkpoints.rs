@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{
-    Checkpoint, Claim, Claimed, Consumer, Error, EventStore, Lease, NewParkedEvent, ParkedEvent, ParkedQuery, Position,
-    Renewal, Step, Transactional, Work,
+    Checkpoint, Claim, Claimed, Consumer, Cursor, Error, EventStore, Lease, NewParkedEvent, ParkedChoice, ParkedEvent,
+    ParkedQuery, Position, Renewal, Step, Transactional, Work,
 };
 
 /// Keeps the checkpoints, leases and parked events of consumers beside the events.
@@ -100,12 +100,45 @@ pub trait CheckpointStore: EventStore {
     /// [`Error::OutcomeUnknown`]: look whether it is still parked.
     async fn unpark(&self, lease: &Lease, aggregate_id: Uuid, sequence: u64) -> Result<bool, Error>;
 
-    /// Notes that a parked event has failed again. Does nothing where the lease is lost, or the event is not parked.
+    /// Notes that a parked event has failed again. `false`: the lease is lost, or the event is not parked.
+    ///
+    /// With the time of the request it was told for: what was asked for of its aggregate up to then is done with.
     ///
     /// # Errors
     ///
     /// A failed write.
-    async fn park_again(&self, lease: &Lease, event: &NewParkedEvent) -> Result<(), Error>;
+    async fn park_again(
+        &self,
+        lease: &Lease,
+        event: &NewParkedEvent,
+        requested_at: Option<DateTime<Utc>>,
+    ) -> Result<bool, Error>;
+
+    /// Asks whoever runs a consumer to tell parked events again; says how many.
+    ///
+    /// One event is asked for together with the earlier ones of its aggregate, since those come first. Asked for anew is
+    /// asked for later.
+    ///
+    /// # Errors
+    ///
+    /// A failed write: call again.
+    async fn request_replay(&self, name: &str, choice: ParkedChoice) -> Result<u64, Error>;
+
+    /// Reads the parked events that were asked for, in the order of their positions, behind one: of all partitions.
+    ///
+    /// # Errors
+    ///
+    /// A failed read.
+    async fn requested_replays(&self, name: &str, after: Position, limit: u32) -> Result<Vec<ParkedEvent>, Error>;
+
+    /// Notes that a parked event is begun again, after a crash; says how often it was since it was asked for.
+    ///
+    /// This time included. `None`: the lease is lost, or the event is not parked.
+    ///
+    /// # Errors
+    ///
+    /// A failed write.
+    async fn begin_replay(&self, lease: &Lease, aggregate_id: Uuid, sequence: u64) -> Result<Option<u32>, Error>;
 
     /// Pauses all partitions of a name, or lets them run again. Who runs one loses its lease at once.
     ///
@@ -131,6 +164,16 @@ pub trait CheckpointStore: EventStore {
     ///
     /// A failed write: call again.
     async fn repartition(&self, name: &str, of: u32) -> Result<bool, Error>;
+
+    /// Moves all partitions of a subscription to one place, forward or back; whoever runs it loses its leases.
+    ///
+    /// In one commit: what such a runner still moves is refused. Parked events behind the place are parked no longer, since
+    /// they are told again; those up to it stay. `false`: there is no such consumer.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`]: it is a projection. A failed write: call again.
+    async fn reset(&self, name: &str, to: &Cursor) -> Result<bool, Error>;
 
     /// Counts the events that a reader may see after a position: up to a million, then a million.
     ///
@@ -325,8 +368,35 @@ macro_rules! forward_checkpoint_store {
                 &$self,
                 lease: &$crate::store::Lease,
                 event: &$crate::store::NewParkedEvent,
-            ) -> Result<(), $crate::store::Error> {
-                $inner.park_again(lease, event).await
+                requested_at: Option<chrono::DateTime<chrono::Utc>>,
+            ) -> Result<bool, $crate::store::Error> {
+                $inner.park_again(lease, event, requested_at).await
+            }
+
+            async fn request_replay(
+                &$self,
+                name: &str,
+                choice: $crate::store::ParkedChoice,
+            ) -> Result<u64, $crate::store::Error> {
+                $inner.request_replay(name, choice).await
+            }
+
+            async fn requested_replays(
+                &$self,
+                name: &str,
+                after: $crate::store::Position,
+                limit: u32,
+            ) -> Result<Vec<$crate::store::ParkedEvent>, $crate::store::Error> {
+                $inner.requested_replays(name, after, limit).await
+            }
+
+            async fn begin_replay(
+                &$self,
+                lease: &$crate::store::Lease,
+                aggregate_id: uuid::Uuid,
+                sequence: u64,
+            ) -> Result<Option<u32>, $crate::store::Error> {
+                $inner.begin_replay(lease, aggregate_id, sequence).await
             }
 
             async fn set_paused(&$self, name: &str, is_paused: bool) -> Result<bool, $crate::store::Error> {
@@ -339,6 +409,14 @@ macro_rules! forward_checkpoint_store {
 
             async fn repartition(&$self, name: &str, of: u32) -> Result<bool, $crate::store::Error> {
                 $inner.repartition(name, of).await
+            }
+
+            async fn reset(
+                &$self,
+                name: &str,
+                to: &$crate::store::Cursor,
+            ) -> Result<bool, $crate::store::Error> {
+                $inner.reset(name, to).await
             }
 
             async fn count_after(&$self, position: $crate::store::Position) -> Result<u64, $crate::store::Error> {

@@ -75,13 +75,15 @@ pub use audit::{
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use call_headers::{headers_from_json, headers_to_json};
 pub use canonical_json::{CanonicalJsonError, canonical_json, canonical_json_without};
+pub(crate) use checkpoint::check_moves;
 pub use checkpoint::{
-    Checkpoint, Claim, Claimed, Consumer, ConsumerKind, Failure, Lease, LeaseHolder, NewParkedEvent, ParkedEvent,
-    ParkedQuery, Renewal, Step,
+    Checkpoint, Claim, Claimed, Consumer, ConsumerKind, Failure, Lease, LeaseHolder, NewParkedEvent, ParkedChoice,
+    ParkedEvent, ParkedQuery, Renewal, Step,
 };
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use checkpoint_limits::{
-    ANSWER_CHECKPOINTS, COUNTED_EVENTS, check_name, check_number, check_partitions, check_table_name, storable_text,
+    ANSWER_CHECKPOINTS, COUNTED_EVENTS, check_cursor, check_name, check_number, check_partitions, check_requested,
+    check_table_name, storable_text,
 };
 pub use checkpoints::{CheckpointStore, CheckpointWork, ProjectionStore};
 pub use checksum::{Trail, event_checksum};

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Checkpoint, ConsumerKind, Cursor, Error, Lease};
+use super::{Checkpoint, ConsumerKind, Cursor, Error, Lease, check_moves};
 
 /// Where all partitions of a subscription go on after it was split anew.
 #[derive(Debug)]
@@ -34,9 +34,19 @@ impl Split {
                 "{missing} of the {of} partitions of {name} have never run: run each once, or forget {name}"
             )));
         }
+        Ok(Some(Self::at(last.cursor, partitions)))
+    }
+
+    /// Where they go on after it was moved to another place; `None` where there are none.
+    pub(crate) fn reset(partitions: &[Checkpoint], to: &Cursor) -> Result<Option<Self>, Error> {
+        check_moves(partitions)?;
+        Ok((!partitions.is_empty()).then(|| Self::at(*to, partitions)))
+    }
+
+    fn at(cursor: Cursor, partitions: &[Checkpoint]) -> Self {
         let greatest = partitions.iter().map(|checkpoint| checkpoint.fence).max().unwrap_or_default();
         let paused_at = partitions.iter().filter_map(|checkpoint| checkpoint.paused_at).min();
-        Ok(Some(Self { cursor: last.cursor, fence: greatest + 1, paused_at }))
+        Self { cursor, fence: greatest + 1, paused_at }
     }
 }
 

@@ -8,7 +8,7 @@ use super::ConnectionOf;
 use crate::{
     read::{
         BoxError, Projection, Target,
-        parked::{Replay, Replayed},
+        parked::Replayed,
         projection::Build,
         runner::{Chunk, Handle, Handled},
     },
@@ -176,18 +176,18 @@ impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Handle for Applying<S, 
             Applied::Lost => Handled::Lost,
         })
     }
-}
 
-impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Replay for Applying<S, P> {
     async fn replay(&mut self, lease: &Lease, event: &RecordedEvent) -> Result<Replayed, Error> {
-        if let Err(error) = self.projection.effect(event).await {
+        if !self.is_rebuild
+            && let Err(error) = self.projection.effect(event).await
+        {
             return Ok(Replayed::Failed(error));
         }
         let mut work = self.store.begin().await?;
         if !work.hold(lease).await? {
             return Ok(Replayed::Lost);
         }
-        let mut target = Target::new(work.connection(), &self.build, false);
+        let mut target = Target::new(work.connection(), &self.build, self.is_rebuild);
         if let Err(error) = self.projection.apply(event, &mut target).await {
             return if work.is_passing(&*error) { Err(passing(error)) } else { Ok(Replayed::Failed(error)) };
         }

@@ -8,12 +8,13 @@ use super::{ConnectionOf, Projector, batch::Applying};
 use crate::{
     read::{
         Projection, Start,
+        parked::Replayed,
         projection::Build,
         runner::{Chunk, Handle, Handled, Held, OUTAGE, Raise, Runner, is_outage, other_version, signal},
         settings::Settings,
         telemetry,
     },
-    store::{Checkpoint, CheckpointWork, Claimed, Consumer, Error, Lease, ProjectionStore, Work as _},
+    store::{Checkpoint, CheckpointWork, Claimed, Consumer, Error, Lease, ProjectionStore, RecordedEvent, Work as _},
 };
 
 /// After so many rounds the runner of the build that is shown is made to stand by, so that it no longer runs away.
@@ -301,5 +302,9 @@ impl<S: ProjectionStore, P: Projection<ConnectionOf<S>>> Handle for Rebuilding<S
 
     async fn handle(&mut self, chunk: Chunk<'_>) -> Result<Handled, Error> {
         self.applying.handle(chunk).await
+    }
+
+    async fn replay(&mut self, lease: &Lease, event: &RecordedEvent) -> Result<Replayed, Error> {
+        self.applying.replay(lease, event).await
     }
 }

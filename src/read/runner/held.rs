@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
 
 use super::signal::{Signal, Task, signal};
 use crate::{
     read::telemetry,
-    store::{CheckpointStore, Lease, Renewal},
+    store::{CheckpointStore, Lease, Position, Renewal},
 };
 
 /// Holds a lease: a task gives signs of life until this is dropped.
@@ -18,8 +21,38 @@ pub(in crate::read) struct Held {
     pub(in crate::read) lease: Lease,
     /// The lease is lost.
     pub(in crate::read) lost: Signal,
+    /// Somebody has asked for parked events to be told again.
+    pub(in crate::read) requests: Requests,
     heartbeat: Option<Task>,
     _report: Task,
+}
+
+/// Says whether somebody has asked for parked events to be told again. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub(in crate::read) struct Requests(watch::Sender<bool>);
+
+impl Requests {
+    pub(in crate::read) fn set(&self, is_up: bool) {
+        self.0.send_replace(is_up);
+    }
+
+    pub(in crate::read) fn is_up(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    /// Waits until somebody has asked.
+    pub(in crate::read) async fn up(&self) {
+        // This is a sender itself, so there always is one.
+        drop(self.0.subscribe().wait_for(|is_up| *is_up).await);
+    }
+
+    /// A look that fails tells nothing; the next one does.
+    async fn look<S: CheckpointStore>(&self, store: &S, lease: &Lease) {
+        let requested = store.requested_replays(lease.consumer.name(), Position::START, 1).await;
+        if requested.is_ok_and(|requested| !requested.is_empty()) {
+            self.set(true);
+        }
+    }
 }
 
 /// How many signs of life there are in the time of a lease.
@@ -31,10 +64,11 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 impl Held {
     pub(in crate::read) fn keep<S: CheckpointStore + Clone + 'static>(store: &S, lease: Lease) -> Self {
         let (raise, lost) = signal();
+        let requests = Requests::default();
         let heartbeat = Task::spawn({
-            let (store, lease) = (store.clone(), lease.clone());
+            let (store, lease, requests) = (store.clone(), lease.clone(), requests.clone());
             async move {
-                beat(&store, &lease).await;
+                beat(&store, &lease, &requests).await;
                 telemetry::lease_lost(&lease.consumer);
                 raise.raise();
             }
@@ -44,7 +78,7 @@ impl Held {
             let (store, consumer) = (store.clone(), lease.consumer.clone());
             async move { telemetry::report(&store, &consumer).await }
         });
-        Self { lease, lost, heartbeat: Some(heartbeat), _report: report }
+        Self { lease, lost, requests, heartbeat: Some(heartbeat), _report: report }
     }
 
     /// Lets go of the lease. One that cannot be let go lapses by itself.
@@ -55,11 +89,14 @@ impl Held {
 }
 
 /// Gives signs of life until the lease is lost, or none has arrived for its whole length.
-async fn beat<S: CheckpointStore>(store: &S, lease: &Lease) {
+///
+/// And looks, each time, whether parked events are asked for.
+async fn beat<S: CheckpointStore>(store: &S, lease: &Lease, requests: &Requests) {
     let every = lease.length / HEARTBEATS;
     let (mut last, mut pause) = (Instant::now(), every.min(LOOK_EVERY));
     loop {
         sleep(pause).await;
+        requests.look(store, lease).await;
         let began = Instant::now();
         pause = every.min(LOOK_EVERY);
         if began < last + every {

@@ -2,6 +2,7 @@
 
 mod feed;
 mod held;
+mod replays;
 mod signal;
 mod turn;
 
@@ -17,6 +18,7 @@ use self::turn::Turn;
 pub(super) use self::{feed::PAGE_EVENTS, held::Held, signal::Raise};
 use super::{
     Start,
+    parked::Replayed,
     settings::{Attempts, BoxError, Settings},
     telemetry,
 };
@@ -29,6 +31,9 @@ use crate::store::{
 pub(super) trait Handle: Send {
     /// Gets ready under a new lease.
     fn begin(&mut self, checkpoint: &Checkpoint, lease: &Lease) -> impl Future<Output = Result<bool, Error>> + Send;
+
+    /// Handles an event that was parked, and takes it out of the parked ones.
+    fn replay(&mut self, lease: &Lease, event: &RecordedEvent) -> impl Future<Output = Result<Replayed, Error>> + Send;
 
     /// Handles events in a row and moves the checkpoint. An error ends the turn; what failed on an event is no error.
     fn handle(&mut self, chunk: Chunk<'_>) -> impl Future<Output = Result<Handled, Error>> + Send;

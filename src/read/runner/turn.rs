@@ -33,18 +33,20 @@ const PASSED_OVER_AFTER: Duration = Duration::from_secs(1);
 const PARKED_PAGE: u32 = 1_000;
 
 pub(super) struct Turn<'t, S> {
-    runner: &'t Runner<S>,
-    held: &'t Held,
-    stop: &'t Signal,
+    pub(super) runner: &'t Runner<S>,
+    pub(super) held: &'t Held,
+    pub(super) stop: &'t Signal,
     /// Where the checkpoint stood when it began, and when that was.
     began: (Position, Instant),
     /// Where the checkpoint stands.
-    cursor: Cursor,
+    pub(super) cursor: Cursor,
     /// When it was last moved.
     moved_at: Instant,
     /// Aggregates of which events are parked, and how many events.
-    parked: HashSet<Uuid>,
-    parked_events: u64,
+    pub(super) parked: HashSet<Uuid>,
+    pub(super) parked_events: u64,
+    /// The runner before has ended without letting go.
+    pub(super) is_after_crash: bool,
     /// So many events are handled one by one: a runner has ended among them.
     careful: usize,
     /// The next chunk has so many events, then comes one that has failed.
@@ -70,6 +72,7 @@ impl<'t, S: CheckpointStore + Clone + 'static> Turn<'t, S> {
             moved_at: Instant::now(),
             parked: HashSet::new(),
             parked_events: 0,
+            is_after_crash: checkpoint.crashes > 0,
             careful: if checkpoint.crashes > 0 { runner.settings.batch_events } else { 0 },
             next: None,
             failed: None,
@@ -106,6 +109,9 @@ impl<'t, S: CheckpointStore + Clone + 'static> Turn<'t, S> {
         // Passed over, and not yet noted.
         let mut passed = None;
         loop {
+            if self.held.requests.is_up() && !self.tell_requested(handle).await? {
+                return Ok(Ended::Lost);
+            }
             let page = match self.next_page(&mut feed, passed.is_some()).await {
                 Got::Page(page) => page?,
                 Got::Pause => {
@@ -114,6 +120,7 @@ impl<'t, S: CheckpointStore + Clone + 'static> Turn<'t, S> {
                     }
                     continue;
                 }
+                Got::Request => continue,
                 Got::Stop | Got::End => {
                     return Ok(if self.pass_over(passed).await? { Ended::Done } else { Ended::Lost });
                 }
@@ -144,7 +151,14 @@ impl<'t, S: CheckpointStore + Clone + 'static> Turn<'t, S> {
                 Either::Right(_) => Got::Pause,
             }
         };
-        match self.held.lost.unless(self.stop.unless(next)).await {
+        // Live events first, where some are there.
+        let either = async {
+            match select(pin!(next), pin!(self.held.requests.up())).await {
+                Either::Left((got, _)) => got,
+                Either::Right(_) => Got::Request,
+            }
+        };
+        match self.held.lost.unless(self.stop.unless(either)).await {
             None => Got::Lost,
             Some(None) => Got::Stop,
             Some(Some(got)) => got,
@@ -177,6 +191,9 @@ impl<'t, S: CheckpointStore + Clone + 'static> Turn<'t, S> {
                 return Ok(true);
             }
             if self.held.lost.is_up() {
+                return Ok(false);
+            }
+            if self.held.requests.is_up() && !self.tell_requested(handle).await? {
                 return Ok(false);
             }
             let size = self.chunk_size().min(rest.len());
@@ -358,6 +375,9 @@ impl<'t, S: CheckpointStore + Clone + 'static> Turn<'t, S> {
         let mut pages = Pages::of(settings.consumer.name(), None, PARKED_PAGE);
         while let Some(page) = pages.next(&self.runner.store).await? {
             self.parked_events += page.len() as u64;
+            if page.iter().any(|event| event.replay_requested_at.is_some()) {
+                self.held.requests.set(true);
+            }
             self.parked.extend(page.iter().map(|event| event.aggregate_id).filter(|id| settings.has(*id)));
         }
         Ok(())
@@ -376,6 +396,8 @@ enum Got {
     Page(Result<Page, Error>),
     /// Time to note what was passed over.
     Pause,
+    /// Parked events are asked for.
+    Request,
     Stop,
     /// The target is reached.
     End,

@@ -113,19 +113,7 @@ impl<S: CheckpointStore, T: TellBatch> Handle for Batches<'_, S, T> {
             ToldBatch::OneOfThem => Ok(Handled::OneOfThem),
         }
     }
-}
 
-impl<S: CheckpointStore, T> Batches<'_, S, T> {
-    /// Moves the checkpoint behind so many events, and parks those among them that stand behind a parked one.
-    fn acks<'a>(&'a self, chunk: Chunk<'a>, events: usize) -> Acks<'a, S> {
-        let parked = chunk.events[..events].iter().filter(|event| chunk.parked.contains(&event.aggregate_id()));
-        let mut acks = Acks::new(self.store, chunk);
-        acks.behind.extend(parked.map(NewParkedEvent::behind_another));
-        acks
-    }
-}
-
-impl<S: CheckpointStore, T: TellBatch> parked::Replay for Batches<'_, S, T> {
     async fn replay(&mut self, lease: &Lease, event: &RecordedEvent) -> Result<parked::Replayed, Error> {
         // Nobody stops it: a lost lease does.
         let (_raise, stop) = signal();
@@ -136,5 +124,15 @@ impl<S: CheckpointStore, T: TellBatch> parked::Replay for Batches<'_, S, T> {
             }
             ToldBatch::Handled(_) | ToldBatch::OneOfThem => parked::Replayed::Lost,
         })
+    }
+}
+
+impl<S: CheckpointStore, T> Batches<'_, S, T> {
+    /// Moves the checkpoint behind so many events, and parks those among them that stand behind a parked one.
+    fn acks<'a>(&'a self, chunk: Chunk<'a>, events: usize) -> Acks<'a, S> {
+        let parked = chunk.events[..events].iter().filter(|event| chunk.parked.contains(&event.aggregate_id()));
+        let mut acks = Acks::new(self.store, chunk);
+        acks.behind.extend(parked.map(NewParkedEvent::behind_another));
+        acks
     }
 }

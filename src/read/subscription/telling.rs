@@ -83,15 +83,7 @@ where
         }
         acks.handled(chunk.events.len()).await
     }
-}
 
-impl<S, H, F, E> parked::Replay for Telling<'_, S, H>
-where
-    S: CheckpointStore,
-    H: FnMut(RecordedEvent) -> F + Send,
-    F: Future<Output = Result<(), E>> + Send,
-    E: Into<BoxError>,
-{
     async fn replay(&mut self, lease: &Lease, event: &RecordedEvent) -> Result<parked::Replayed, Error> {
         let (store, is_at_most_once) = (self.store, self.is_at_most_once);
         let unpark = async || store.unpark(lease, event.aggregate_id(), event.sequence()).await;

@@ -1,5 +1,5 @@
 -- Reads parked events in the order of their positions. ?1 name, ?2 after position, ?3 limit.
-SELECT name, position, aggregate_id, sequence, error, attempts, parked_at
+SELECT name, position, aggregate_id, sequence, error, attempts, parked_at, replay_requested_at
 FROM annals_parked_events
 WHERE name = ?1 AND position > ?2
 ORDER BY position

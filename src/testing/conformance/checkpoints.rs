@@ -174,7 +174,7 @@ pub async fn store_068_a_late_holder_changes_nothing(factory: &dyn Factory) {
     let more = [poisoned(2, 1, 3, Some("no"))];
     assert!(!store.advance(&late, &step(2, at(3, &clock), &more)).await.unwrap(), "a late step moves nothing");
     assert!(!store.unpark(&late, Uuid::from_u128(1), 1).await.unwrap());
-    store.park_again(&late, &poisoned(1, 1, 2, Some("late"))).await.unwrap();
+    store.park_again(&late, &poisoned(1, 1, 2, Some("late")), None).await.unwrap();
     store.note_failure(&late, "late").await.unwrap();
     assert_eq!(store.renew(&late).await.unwrap(), Renewal::Lost);
     store.release(&late).await.unwrap();
@@ -311,7 +311,7 @@ pub async fn store_071_parked_events_are_listed_in_order_with_their_error_once(f
     assert_eq!(positions(&*store, &parked_of("other")).await, Vec::<u64>::new());
     assert_eq!((store.count_parked("mail").await.unwrap(), store.count_parked("other").await.unwrap()), (4, 0));
     store
-        .park_again(&lease, &NewParkedEvent { attempts: 3, error: Some("still no".to_owned()), ..behind })
+        .park_again(&lease, &NewParkedEvent { attempts: 3, error: Some("still no".to_owned()), ..behind }, None)
         .await
         .unwrap();
     let failed = &store.parked(&of_one).await.unwrap()[1];

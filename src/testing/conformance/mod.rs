@@ -65,6 +65,7 @@ mod log;
 mod read;
 mod receipts;
 mod replay;
+mod requests;
 mod responses;
 mod retention;
 mod runners;
@@ -91,6 +92,7 @@ pub use log::*;
 pub use read::*;
 pub use receipts::*;
 pub use replay::*;
+pub use requests::*;
 pub use responses::*;
 pub use retention::*;
 pub use runners::*;
@@ -235,6 +237,16 @@ tests_of! {
     store_073_an_event_that_kills_its_runners_is_parked
     store_065_at_most_once_tells_nothing_twice
     store_077_a_subscription_is_paused_resumed_stopped_and_forgotten
+    store_071_a_runner_handles_the_parked_events_it_is_asked_for
+    store_071_what_fails_again_is_asked_for_no_longer
+    store_071_at_most_once_a_replay_that_fails_is_parked_still
+    store_071_live_events_go_on_between_replays
+    store_071_a_runner_killed_within_a_replay_is_followed_by_one_that_does_it
+    store_071_partitions_tell_their_own_parked_events
+    store_073_a_parked_event_that_kills_its_runners_is_left_parked
+    store_066_a_subscription_that_is_moved_is_told_everything_from_there
+    store_066_parked_events_behind_the_new_place_are_told_again
+    store_068_a_subscription_that_was_moved_is_moved_by_no_late_holder
     store_080_waiting_for_a_position_ends_when_it_is_handled
     store_102_names_and_settings_of_consumers_have_bounds
     store_102_texts_are_data

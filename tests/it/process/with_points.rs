@@ -6,8 +6,8 @@ use std::sync::{
 };
 
 use annals::{
-    Append, Appended, CheckpointStore, Consumer, Error, EventStore, IdempotencyKey, LogQuery, LogRead, ParkedEvent,
-    Position, Receipt, StepStore, StreamQuery, StreamRead,
+    Append, Appended, CheckpointStore, Consumer, Cursor, Error, EventStore, IdempotencyKey, LogQuery, LogRead,
+    ParkedChoice, ParkedEvent, Position, Receipt, StepStore, StreamQuery, StreamRead,
     store::{
         Checkpoint, Claim, Claimed, Due, DueClaim, HeldTimer, Lease, LoadQuery, LoadVisitor, NewParkedEvent, NewTimer,
         ParkedQuery, Renewal, Settled, SnapshotRef, Step, StepRecord, StepRun, Timer, TimerCounts, TimerQuery,
@@ -162,8 +162,25 @@ impl<S: Whole> CheckpointStore for WithPoints<S> {
         self.inner.unpark(lease, aggregate_id, sequence).await
     }
 
-    async fn park_again(&self, lease: &Lease, event: &NewParkedEvent) -> Result<(), Error> {
-        self.inner.park_again(lease, event).await
+    async fn park_again(
+        &self,
+        lease: &Lease,
+        event: &NewParkedEvent,
+        requested_at: Option<DateTime<Utc>>,
+    ) -> Result<bool, Error> {
+        self.inner.park_again(lease, event, requested_at).await
+    }
+
+    async fn request_replay(&self, name: &str, choice: ParkedChoice) -> Result<u64, Error> {
+        self.inner.request_replay(name, choice).await
+    }
+
+    async fn requested_replays(&self, name: &str, after: Position, limit: u32) -> Result<Vec<ParkedEvent>, Error> {
+        self.inner.requested_replays(name, after, limit).await
+    }
+
+    async fn begin_replay(&self, lease: &Lease, aggregate_id: Uuid, sequence: u64) -> Result<Option<u32>, Error> {
+        self.inner.begin_replay(lease, aggregate_id, sequence).await
     }
 
     async fn set_paused(&self, name: &str, is_paused: bool) -> Result<bool, Error> {
@@ -176,6 +193,10 @@ impl<S: Whole> CheckpointStore for WithPoints<S> {
 
     async fn repartition(&self, name: &str, of: u32) -> Result<bool, Error> {
         self.inner.repartition(name, of).await
+    }
+
+    async fn reset(&self, name: &str, to: &Cursor) -> Result<bool, Error> {
+        self.inner.reset(name, to).await
     }
 
     async fn count_after(&self, position: Position) -> Result<u64, Error> {

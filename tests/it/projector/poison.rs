@@ -1,18 +1,25 @@
 //! Events that a projection fails on.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
-use annals::{Attempts, Consumers, Error, OnFailure, Position, Projection, Projector};
+use annals::{Attempts, Consumers, Error, OnFailure, ParkedChoice, Position, Projection, Projector};
 use uuid::Uuid;
 
 use super::{
     on_every_backend,
-    place::{ConnectionOf, Place},
+    place::{ConnectionOf, PATIENCE, Place},
     sums::Sums,
 };
 
 on_every_backend! {
     store_071_by_default_a_projection_stops_at_an_event_it_fails_on
+    store_071_a_projector_at_work_applies_the_parked_events_it_is_asked_for
     store_072_an_event_that_breaks_the_transaction_is_parked_all_the_same
     store_072_an_event_that_passes_later_is_not_parked
 }
@@ -46,6 +53,51 @@ where
     assert_eq!((progress.lag_events, progress.parked), (2, 0));
     Projector::new(place.store(), Sums::default()).unwrap().catch_up().await.unwrap();
     assert_eq!(place.sums().await, [(format!("{notebook} 5"), 15)]);
+}
+
+/// A projector that is at work applies what is asked for, each event once, and what waits behind it.
+async fn store_071_a_projector_at_work_applies_the_parked_events_it_is_asked_for<P: Place>()
+where
+    Sums: Projection<ConnectionOf<P>>,
+{
+    let place = P::open().await;
+    let notebook = Uuid::now_v7();
+    place.write(notebook, &[1, 2, 3]).await;
+    let is_mended = Arc::new(AtomicBool::new(false));
+    let judge = {
+        let is_mended = Arc::clone(&is_mended);
+        move |number| if number == 2 && !is_mended.load(Ordering::SeqCst) { Err("no rate".into()) } else { Ok(()) }
+    };
+    let sums = Sums { judge: Arc::new(judge), ..Sums::default() };
+    let projector = Projector::new(place.store(), sums).unwrap().attempts(quick()).on_failure(OnFailure::park());
+    let (end, ends) = tokio::sync::oneshot::channel::<()>();
+    let running = tokio::spawn({
+        let projector = projector.clone();
+        async move { projector.run(async { drop(ends.await) }).await }
+    });
+    let consumers = Consumers::new(place.store());
+    let parked = async || consumers.parked("sums", Position::START).await.unwrap();
+    until(async || parked().await.len() == 2).await;
+    consumers.request_replay("sums", ParkedChoice::All).await.unwrap();
+    until(async || parked().await.iter().all(|event| event.replay_requested_at.is_none())).await;
+    assert_eq!(parked().await.iter().map(|event| event.attempts).collect::<Vec<_>>(), [4, 0], "it has failed again");
+    is_mended.store(true, Ordering::SeqCst);
+    let choice = ParkedChoice::Event { aggregate_id: notebook, sequence: 2 };
+    consumers.request_replay("sums", choice).await.unwrap();
+    let last = place.write(notebook, &[4]).await;
+    projector.wait_until(last, PATIENCE).await.unwrap();
+    assert_eq!(place.sums().await, [(format!("{notebook} 4"), 10)], "each once");
+    drop(end);
+    running.await.unwrap().unwrap();
+}
+
+async fn until(mut is_so: impl AsyncFnMut() -> bool) {
+    let look = async {
+        while !is_so().await {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, look).await.expect("it comes to pass");
 }
 
 /// An error of the database within the transaction leaves the event parked, what follows of its aggregate behind it, and
