@@ -77,6 +77,10 @@ pub struct GlobalArgs {
     )]
     pub database_url: Option<String>,
 
+    /// The schema of a PostgreSQL database that has the tables; otherwise the first of the search path
+    #[arg(long, value_name = "NAME", env = "ANNALS_SCHEMA", global = true, help_heading = "Global options")]
+    pub schema: Option<String>,
+
     /// How data is written to standard output
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Table, global = true, help_heading = "Global options")]
     pub format: Format,
@@ -105,6 +109,7 @@ pub enum Format {
 #[derive(Debug)]
 pub struct Session {
     pub printer: Printer,
+    pub schema: Option<String>,
     database_url: Option<String>,
 }
 
@@ -121,7 +126,8 @@ impl GlobalArgs {
     }
 
     pub fn session(&self) -> Session {
-        Session { printer: Printer::new(self.format, self.quiet), database_url: self.database_url.clone() }
+        let printer = Printer::new(self.format, self.quiet);
+        Session { printer, schema: self.schema.clone(), database_url: self.database_url.clone() }
     }
 }
 
@@ -134,7 +140,7 @@ impl Session {
 
     /// Opens the database, if it is there and has the schema of this version.
     pub async fn open(&self) -> Result<Database, Failure> {
-        Ok(Database::open(self.url()?).await?)
+        Ok(Database::open(self.url()?, self.schema.as_deref()).await?)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use annals::{Error, PostgresStore, SqliteStore};
+use annals::{Error, PostgresOptions, PostgresStore, SqliteStore};
 
 /// An open database, of the kind that its URL names.
 #[derive(Debug)]
@@ -49,18 +49,23 @@ pub fn existing(url: &str) -> Cow<'_, str> {
     Cow::Owned(format!("{url}{join}mode=rw"))
 }
 
+/// How a server is connected to: one thing at a time, and a look at the log beside it.
+pub fn postgres(schema: Option<&str>) -> PostgresOptions {
+    let options = PostgresStore::options().writers(1).readers(2).works(1);
+    match schema {
+        Some(name) => options.schema(name),
+        None => options,
+    }
+}
+
 impl Database {
     /// Opens a database that is there, with the schema of this version.
     ///
     /// It is neither made nor migrated.
-    pub async fn open(url: &str) -> Result<Self, Error> {
+    pub async fn open(url: &str, schema: Option<&str>) -> Result<Self, Error> {
         match Kind::of(url)? {
             Kind::Sqlite => SqliteStore::options().migrates(false).connect(&existing(url)).await.map(Self::Sqlite),
-            Kind::Postgres => {
-                // One thing at a time, and a look at the log beside it.
-                let options = PostgresStore::options().writers(1).readers(2).works(1).migrates(false);
-                options.connect(url).await.map(Self::Postgres)
-            }
+            Kind::Postgres => postgres(schema).migrates(false).connect(url).await.map(Self::Postgres),
         }
     }
 }

@@ -114,3 +114,20 @@ async fn a_schema_of_newer_code_is_refused() {
         assert!(err.contains("schema 9999") && err.contains("use a newer annals"), "{verb}: {err}");
     }
 }
+
+/// The tables of a store may lie in a schema that no search path leads to.
+#[tokio::test]
+async fn a_schema_is_named_by_an_option_or_by_the_environment() {
+    let database = Database::create().await;
+    sqlx::raw_sql("CREATE SCHEMA ordering").execute(&mut database.connection().await).await.unwrap();
+    done_on(database.url(), &["migrate", "--schema", "ordering"]);
+    let out = super::program::annals(&["status"])
+        .env("DATABASE_URL", database.url())
+        .env("ANNALS_SCHEMA", "ordering")
+        .output()
+        .unwrap();
+    assert_eq!(super::program::ended(out).0, 0);
+    assert_eq!(run_on(database.url(), &["status"]).0, 3, "public has none");
+    let (code, _, err) = run_on(database.url(), &["status", "--schema", "Ordering; DROP"]);
+    assert_eq!((code, err.contains("name of a schema")), (1, true), "{err}");
+}

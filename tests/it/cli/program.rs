@@ -8,7 +8,12 @@ use std::{
 /// The program with these arguments, without a database from outside and with nobody to ask.
 pub fn annals(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_annals"));
-    command.args(args).env_remove("DATABASE_URL").env_remove("NO_COLOR").stdin(Stdio::null());
+    command
+        .args(args)
+        .env_remove("DATABASE_URL")
+        .env_remove("ANNALS_SCHEMA")
+        .env_remove("NO_COLOR")
+        .stdin(Stdio::null());
     command
 }
 

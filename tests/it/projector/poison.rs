@@ -151,7 +151,7 @@ where
     place.write(notebook, &[1, 2, 3]).await;
     let tries = std::sync::atomic::AtomicU32::new(0);
     let judge = move |number| match number {
-        2 if tries.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < 2 => Err("not yet".into()),
+        2 if tries.fetch_add(1, Ordering::Relaxed) < 2 => Err("not yet".into()),
         _ => Ok(()),
     };
     let sums = Sums { judge: Arc::new(judge), ..Sums::default() };

@@ -1,7 +1,7 @@
 //! `annals migrate`: the schema, brought up to date.
 
 use annals::{
-    PostgresStore, SqliteStore, postgres, sqlite,
+    SqliteStore, postgres, sqlite,
     store::{PendingMigration, SchemaState},
 };
 use clap::Args as ClapArgs;
@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::{
     args::Session,
-    database::{Kind, existing},
+    database::{self, Kind, existing},
     ending::{Ended, Failure},
 };
 
@@ -44,14 +44,14 @@ pub async fn run(session: &Session, args: &MigrateArgs) -> Result<Ended, Failure
     if args.all {
         return print(session, kind, 0);
     }
-    let before = state(kind, url).await?;
+    let before = state(session).await?;
     if args.print {
         return print(session, kind, before.found);
     }
     if !before.is_current() {
         match kind {
             Kind::Sqlite => drop(SqliteStore::connect(&existing(url)).await?),
-            Kind::Postgres => drop(PostgresStore::options().writers(1).readers(1).works(1).connect(url).await?),
+            Kind::Postgres => drop(database::postgres(session.schema.as_deref()).connect(url).await?),
         }
     }
     // For a deploy's log: what it says is an account of what it did.
@@ -67,10 +67,11 @@ pub async fn run(session: &Session, args: &MigrateArgs) -> Result<Ended, Failure
 }
 
 /// Which schema the database has. It is not changed, nor made.
-pub async fn state(kind: Kind, url: &str) -> Result<SchemaState, Failure> {
-    Ok(match kind {
+pub async fn state(session: &Session) -> Result<SchemaState, Failure> {
+    let url = session.url()?;
+    Ok(match Kind::of(url)? {
         Kind::Sqlite => SqliteStore::options().schema_state(&existing(url)).await?,
-        Kind::Postgres => PostgresStore::options().schema_state(url).await?,
+        Kind::Postgres => database::postgres(session.schema.as_deref()).schema_state(url).await?,
     })
 }
 

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::migrate;
 use crate::{
     args::Session,
-    database::{Kind, on},
+    database::on,
     ending::{Ended, Failure, masked},
     printer::{self, Printer, bytes, counted, exact, grouped, span},
 };
@@ -51,7 +51,7 @@ const MOST_QUEUES: u32 = 100;
 /// Looks, and shows it.
 pub async fn run(session: &Session, _args: &StatusArgs) -> Result<Ended, Failure> {
     let url = session.url()?;
-    let schema = migrate::state(Kind::of(url)?, url).await?;
+    let schema = migrate::state(session).await?;
     if !schema.is_current() {
         let (found, needed) = (schema.found, schema.needed);
         let object = json!({ "schema": { "found": found, "needed": needed } });
