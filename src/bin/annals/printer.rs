@@ -2,7 +2,7 @@
 
 use std::{
     fmt::Display,
-    io::{self, BufWriter, IsTerminal as _, StdoutLock, Write as _},
+    io::{self, BufWriter, IsTerminal as _, Stdout, Write as _},
     mem,
     time::Duration,
 };
@@ -44,6 +44,11 @@ impl Printer {
         self.quiet
     }
 
+    /// How many characters a line of the terminal has; `None` where it is written elsewhere, and nothing is to be cut.
+    pub fn width(&self) -> Option<usize> {
+        self.is_terminal.then(|| Table::new().width().unwrap_or(80).into())
+    }
+
     /// Says something to whoever is there, unless nothing is to be said.
     pub fn words(&self, text: impl Display) {
         if !self.quiet {
@@ -67,7 +72,7 @@ impl Printer {
 
     /// Begins a list: a table with these headings, an array, or an object on each line.
     pub fn list(&self, headings: &[&str]) -> List<'_> {
-        List { printer: self, table: self.table(headings), out: BufWriter::new(io::stdout().lock()), written: 0 }
+        List { printer: self, table: self.table(headings), out: BufWriter::new(io::stdout()), written: 0 }
     }
 
     /// A table for people. Names of columns are all it is drawn with.
@@ -76,10 +81,13 @@ impl Printer {
         table.load_style(NOTHING);
         // A line stays a line, also where a terminal is narrower: so it can be searched for and copied.
         table.set_content_arrangement(ContentArrangement::Disabled);
-        table.set_header(headings.iter().map(|heading| {
-            let cell = Cell::new(heading);
-            if self.styled { cell.add_attribute(Attribute::Bold) } else { cell }
-        }));
+        // Headings that are none would be an empty line.
+        if !headings.is_empty() {
+            table.set_header(headings.iter().map(|heading| {
+                let cell = Cell::new(heading);
+                if self.styled { cell.add_attribute(Attribute::Bold) } else { cell }
+            }));
+        }
         if self.styled {
             table.enforce_styling();
         }
@@ -94,7 +102,8 @@ impl Printer {
 pub struct List<'p> {
     printer: &'p Printer,
     table: Table,
-    out: BufWriter<StdoutLock<'static>>,
+    /// Not locked: a lock cannot go along with a read of the library's.
+    out: BufWriter<Stdout>,
     written: u64,
 }
 
@@ -137,6 +146,11 @@ impl List<'_> {
     fn draw(&mut self) -> Result<(), Failure> {
         let next = self.printer.table(&[]);
         write!(self.out, "{}", drawn(mem::replace(&mut self.table, next))).map_err(Failure::output)
+    }
+
+    /// Says something beside it.
+    pub fn words(&self, text: impl Display) {
+        self.printer.words(text);
     }
 
     /// How many there are so far.
