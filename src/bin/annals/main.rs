@@ -10,6 +10,7 @@ mod ask;
 mod database;
 mod ending;
 mod interrupt;
+mod look;
 mod printer;
 mod verbs;
 

@@ -1,1 +1,0 @@
-//! `annals show`, `event`, `log`, `trace` and `receipts`.
