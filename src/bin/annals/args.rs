@@ -9,8 +9,8 @@ use super::{
     verbs::{
         bench::BenchArgs, completions::CompletionsArgs, event::EventArgs, export::ExportArgs, import::ImportArgs,
         log::LogArgs, migrate::MigrateArgs, receipts::ReceiptsArgs, responses::ResponsesArgs, show::ShowArgs,
-        status::StatusArgs, subscriptions::SubscriptionsArgs, sweep::SweepArgs, trace::TraceArgs, types::TypesArgs,
-        verify::VerifyArgs,
+        status::StatusArgs, subscriptions::SubscriptionsArgs, sweep::SweepArgs, timers::TimersArgs, trace::TraceArgs,
+        types::TypesArgs, verify::VerifyArgs,
     },
 };
 
@@ -52,6 +52,7 @@ pub enum Verb {
     Receipts(ReceiptsArgs),
     Responses(ResponsesArgs),
     Subscriptions(SubscriptionsArgs),
+    Timers(TimersArgs),
     Verify(VerifyArgs),
     Export(ExportArgs),
     Import(ImportArgs),

@@ -13,6 +13,7 @@ pub mod show;
 pub mod status;
 pub mod subscriptions;
 pub mod sweep;
+pub mod timers;
 pub mod trace;
 pub mod types;
 pub mod verify;
@@ -38,6 +39,7 @@ pub async fn run(session: &Session, verb: &Verb) -> Result<Ended, Failure> {
         Verb::Status(args) => status::run(session, args).await,
         Verb::Subscriptions(args) => subscriptions::run(session, args).await,
         Verb::Sweep(args) => sweep::run(session, args).await,
+        Verb::Timers(args) => timers::run(session, args).await,
         Verb::Trace(args) => trace::run(session, args).await,
         Verb::Types(args) => types::run(session, args).await,
         Verb::Verify(args) => verify::run(session, args).await,

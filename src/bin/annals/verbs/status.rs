@@ -265,7 +265,7 @@ fn attention(seen: &Seen) -> Vec<String> {
 }
 
 /// A name as a shell takes it.
-fn quoted(name: &str) -> String {
+pub fn quoted(name: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.:/@".contains(c);
     if !name.is_empty() && name.chars().all(is_plain) {
         name.to_owned()

@@ -1,0 +1,166 @@
+//! `annals subscriptions replay` and `discard`.
+
+use std::time::Duration;
+
+use annals::{CheckpointStore, Consumers, ParkedChoice, Position, Progress, RunState, store::ParkedQuery};
+use clap::Args as ClapArgs;
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+
+use super::{choice::ChoiceArgs, find, nobody, patiently};
+use crate::{
+    args::Session,
+    ask::confirm,
+    ending::{Ended, Failure},
+    printer::grouped,
+    verbs::status::quoted,
+};
+
+/// Has parked events handled again, by the program that runs them
+///
+/// This program has not the code that handles events, so it asks the one that has: whoever runs the subscription or projection
+/// does it within about a second, between new events, in the order of the log. Where nobody runs it now, the next runner does.
+/// What is handled is parked no longer, and what was parked only behind it follows by itself; what fails again stays parked
+/// with its new error, with those behind it. The wish outlives crashes of the runner.
+///
+/// One event of an aggregate brings the earlier parked ones of that aggregate with it, since they come first. With --wait it
+/// waits for what comes of it. Exit code 3: some of it is still parked then.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  annals subscriptions replay mail --all --wait 60
+  annals subscriptions replay mail --aggregate 0197f6e8-8a54-7c00-8000-3d1f2a9b4c5d
+  annals subscriptions replay mail --event 0197f6e8-8a54-7c00-8000-3d1f2a9b4c5d/3")]
+pub struct ReplayArgs {
+    /// Whose parked events
+    name: String,
+
+    #[command(flatten)]
+    choice: ChoiceArgs,
+
+    /// Wait so long for what comes of it
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    wait: Option<u32>,
+}
+
+/// How often it looks, while it waits.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Parked events are counted in pages of so many.
+const PAGE: u32 = 1_000;
+
+pub async fn run<S: CheckpointStore + Clone>(
+    session: &Session,
+    store: &S,
+    args: &ReplayArgs,
+) -> Result<Ended, Failure> {
+    let (name, choice, printer) = (&args.name, args.choice.choice(), &session.printer);
+    let progress = find(store, name).await?;
+    if progress.is_empty() {
+        return Ok(nobody(name));
+    }
+    if count(store, name, choice).await? == 0 {
+        return Ok(Ended::No(format!("nothing of that is parked by {name}")));
+    }
+    let requested = patiently(async || Consumers::new(store).request_replay(name, choice).await).await?;
+    let runs = progress.iter().all(|one| matches!(one.state, RunState::Running { .. }));
+    let Some(seconds) = args.wait else {
+        let object = json!({ "name": name, "requested": requested, "is_run": runs });
+        printer.object(&object, || format!("{name}: {}\n  {}", asked(requested), who(name, &progress)))?;
+        return Ok(Ended::Done);
+    };
+    if !runs {
+        printer.words(who(name, &progress));
+    }
+    let within = Duration::from_secs(seconds.into());
+    let is_done = done(store, name, within).await?;
+    let left = count(store, name, choice).await?;
+    let object = json!({ "name": name, "requested": requested, "is_run": runs, "is_done": is_done, "left": left });
+    printer.object(&object, || format!("{name}: {}, {} of it still parked", asked(requested), grouped(left)))?;
+    Ok(match (is_done, left) {
+        (true, 0) => Ended::Done,
+        (true, _) => Ended::No(format!("it has failed again: annals subscriptions parked {}", quoted(name))),
+        (false, _) => Ended::No(format!("it was not done within {seconds} seconds; it is still asked for")),
+    })
+}
+
+fn asked(requested: u64) -> String {
+    match requested {
+        1 => "1 parked event is asked for".to_owned(),
+        many => format!("{} parked events are asked for", grouped(many)),
+    }
+}
+
+/// Who is going to do it.
+fn who(name: &str, progress: &[Progress]) -> String {
+    let is = |wanted: fn(&RunState) -> bool| progress.iter().any(|one| wanted(&one.state));
+    if is(|state| matches!(state, RunState::Paused { .. })) {
+        return format!("it is paused: that is done once it is resumed (annals subscriptions resume {})", quoted(name));
+    }
+    if is(|state| !matches!(state, RunState::Running { .. })) {
+        return "nobody runs it, or all of it, now: that is done as soon as somebody does".to_owned();
+    }
+    format!("its runner handles them now; see what is left with: annals subscriptions parked {}", quoted(name))
+}
+
+/// Waits until nothing is asked for any more.
+async fn done<S: CheckpointStore>(store: &S, name: &str, within: Duration) -> Result<bool, Failure> {
+    let (began, mut quiet) = (Instant::now(), 0);
+    // Twice: what follows by itself is asked for a moment after what it stands behind was handled.
+    while quiet < 2 {
+        let is_over = store.requested_replays(name, Position::START, 1).await?.is_empty();
+        quiet = if is_over { quiet + 1 } else { 0 };
+        if began.elapsed() > within {
+            return Ok(is_over);
+        }
+        sleep(LOOK_EVERY).await;
+    }
+    Ok(true)
+}
+
+/// How many parked events are meant.
+async fn count<S: CheckpointStore>(store: &S, name: &str, choice: ParkedChoice) -> Result<u64, Failure> {
+    let (aggregate_id, wanted) = match choice {
+        ParkedChoice::Aggregate(aggregate_id) => (aggregate_id, None),
+        ParkedChoice::Event { aggregate_id, sequence } => (aggregate_id, Some(sequence)),
+        _ => return Ok(store.count_parked(name).await?),
+    };
+    let (mut count, mut after) = (0, Position::START);
+    loop {
+        let query = ParkedQuery { name: name.to_owned(), aggregate_id: Some(aggregate_id), after, limit: PAGE };
+        let page = store.parked(&query).await?;
+        count += page.iter().filter(|event| wanted.is_none_or(|wanted| event.sequence == wanted)).count() as u64;
+        match page.last() {
+            Some(last) if page.len() == PAGE as usize => after = last.position,
+            _ => return Ok(count),
+        }
+    }
+}
+
+pub async fn discard<S: CheckpointStore + Clone>(
+    session: &Session,
+    store: &S,
+    (name, choice): (&str, ParkedChoice),
+    yes: bool,
+) -> Result<Ended, Failure> {
+    let progress = find(store, name).await?;
+    if progress.is_empty() {
+        return Ok(nobody(name));
+    }
+    let count = count(store, name, choice).await?;
+    if count == 0 {
+        return Ok(Ended::No(format!("nothing of that is parked by {name}")));
+    }
+    if progress.iter().any(|one| matches!(one.state, RunState::Paused { .. })) {
+        let resume = format!("annals subscriptions resume {}", quoted(name));
+        return Err(Failure::failed(format!("{name} is paused, so that nobody may change what is parked: {resume}")));
+    }
+    let events = if count == 1 { "1 parked event".to_owned() } else { format!("{} parked events", grouped(count)) };
+    confirm(yes, &format!("{name}: discard {events}? What is discarded is never handled."))?;
+    let discarded = patiently(async || Consumers::new(store).discard_all(name, choice).await).await?;
+    let left = store.count_parked(name).await?;
+    session.printer.object(&json!({ "name": name, "discarded": discarded, "left": left }), || {
+        format!("{name}: {} discarded, {} left", grouped(discarded), grouped(left))
+    })?;
+    Ok(Ended::Done)
+}
