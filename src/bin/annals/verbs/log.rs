@@ -169,6 +169,7 @@ impl LogArgs {
             let (mut first, backward) = (None, EventSearch { limit: Some(newest), ..search.clone().newest_first() });
             let mut visit = |event: EventRef<'_>| {
                 first = Some(event.position);
+                lines.expect(&event);
                 Ok(())
             };
             let found = store.find_events(&backward, &mut visit).await?;
@@ -265,6 +266,11 @@ impl<'p> Lines<'p> {
 
     const fn is_full(&self) -> bool {
         self.left == 0
+    }
+
+    /// Makes room for an event that will be written.
+    fn expect(&mut self, event: &EventRef<'_>) {
+        self.columns.widen(["", "", event.aggregate_type, "", "", event.event_type, ""]);
     }
 
     fn write(&mut self, event: &EventRef<'_>) -> Result<(), Failure> {
