@@ -15,4 +15,5 @@ mod status;
 mod subscriptions;
 mod sweep;
 mod terminal;
+mod timers;
 mod verify;

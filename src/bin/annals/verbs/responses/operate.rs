@@ -12,6 +12,7 @@ use crate::{
     args::Session,
     ask::confirm,
     ending::{Ended, Failure},
+    verbs::subscriptions::times,
 };
 
 /// What all of them take.
@@ -21,7 +22,7 @@ pub struct OperateArgs {
     key: KeyArgs,
 
     /// Who does it, kept beside the answer
-    #[arg(long, value_name = "NAME", env = "USER")]
+    #[arg(long, value_name = "NAME", env = "USER", hide_env_values = true)]
     operator: String,
 
     /// Do not ask
@@ -54,7 +55,7 @@ pub async fn run<S: ResponseStore>(
         return Ok(not_so());
     }
     let status = row.status.map(|status| format!(", status {status}")).unwrap_or_default();
-    confirm(args.yes, &format!("It is {}{status}, begun {} times. {question}", row.state.as_str(), row.attempts))?;
+    confirm(args.yes, &format!("It is {}{status}, begun {}. {question}", row.state.as_str(), times(row.attempts)))?;
     if !store.operate_response(&key, action, &args.operator).await? {
         // It has moved on while the question was answered.
         return Ok(match find(store, &key).await? {

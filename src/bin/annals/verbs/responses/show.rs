@@ -14,6 +14,7 @@ use crate::{
     args::Session,
     ending::{Ended, Failure},
     printer::{bytes, time},
+    verbs::subscriptions::times,
 };
 
 /// Shows one stored answer: how it stands, its headers, and its body if asked for
@@ -85,7 +86,7 @@ fn text(row: &ResponseRow, finished: Option<&FinishedResponse>, is_body_shown: b
         line("endpoint", endpoint.to_owned());
     }
     line("state", row.state.as_str().to_owned());
-    line("begun", format!("{}, {} times", time(row.created_at), row.attempts));
+    line("begun", format!("{}, {}", time(row.created_at), times(row.attempts)));
     if let Some(lease) = row.lease_expires_at {
         line("leased", format!("until {}", time(lease)));
     }

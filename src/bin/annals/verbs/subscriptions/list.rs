@@ -2,7 +2,9 @@
 
 use std::{fmt::Write as _, time::Duration};
 
-use annals::{CheckpointStore, Consumers, Inspect, ParkedEvent, Position, Progress, RunState, store::Readable};
+use annals::{
+    CheckpointStore, Consumers, Inspect, ParkedEvent, Position, Progress, RecordedEvent, RunState, store::Readable,
+};
 use chrono::{DateTime, Utc};
 use clap::Args as ClapArgs;
 use serde_json::{Value, json};
@@ -53,8 +55,11 @@ where
     if progress.is_empty() {
         return Ok(nobody(name));
     }
-    let mut parked = Consumers::new(store).parked(name, Position::START).await?;
-    parked.truncate(FIRST_PARKED);
+    let mut parked = Vec::new();
+    for one in Consumers::new(store).parked(name, Position::START).await?.into_iter().take(FIRST_PARKED) {
+        let event = parked::event(store, &one).await?;
+        parked.push((one, event));
+    }
     let speed = speed(store, name, &progress).await?;
     let (readable, now) = (store.readable().await?, store.now());
     let one = One { name, progress, parked, speed, readable, now };
@@ -94,6 +99,10 @@ const COUNTED: u64 = 1_000_000;
 fn lag(progress: &Progress) -> String {
     let more = if progress.lag_events >= COUNTED { "more than " } else { "" };
     format!("{more}{}", grouped(progress.lag_events))
+}
+
+fn events(number: u64) -> String {
+    if number == 1 { "1 event".to_owned() } else { format!("{} events", grouped(number)) }
 }
 
 fn object(progress: &Progress, why: Option<&str>) -> Value {
@@ -149,7 +158,7 @@ async fn speed<S: CheckpointStore + Clone>(store: &S, name: &str, first: &[Progr
 struct One<'n> {
     name: &'n str,
     progress: Vec<Progress>,
-    parked: Vec<ParkedEvent>,
+    parked: Vec<(ParkedEvent, Option<RecordedEvent>)>,
     speed: Option<u64>,
     readable: Readable,
     now: DateTime<Utc>,
@@ -167,7 +176,7 @@ impl One<'_> {
             "name": self.name,
             "partitions": self.progress.iter().map(partition).collect::<Vec<_>>(),
             "events_a_second": self.speed,
-            "first_parked": self.parked.iter().map(|event| parked::object(event, None)).collect::<Vec<_>>(),
+            "first_parked": self.parked.iter().map(|(one, event)| parked::object(one, event.as_ref())).collect::<Vec<_>>(),
             "next": self.next().iter().map(next).collect::<Vec<_>>(),
         })
     }
@@ -179,13 +188,16 @@ impl One<'_> {
         }
         // Writing to a string does not fail.
         if let Some(speed) = self.speed {
-            let _ = writeln!(text, "It gets on by {} events a second.\n", grouped(speed));
+            let _ = match speed {
+                0 => writeln!(text, "It has not got on in the second that was looked on.\n"),
+                speed => writeln!(text, "It gets on by {} in a second.\n", events(speed)),
+            };
         }
         if let Some(first) = self.progress.first().filter(|first| first.parked > 0) {
             let shown = self.parked.len() as u64;
             let first_of = if first.parked > shown { format!("the first {shown}, ") } else { String::new() };
             let mut table = printer.table(&parked::HEADINGS);
-            table.add_rows(self.parked.iter().map(|event| parked::cells(event, None)));
+            table.add_rows(self.parked.iter().map(|(one, event)| parked::cells(one, event.as_ref())));
             let _ = writeln!(text, "Parked ({first_of}{} in all):\n{}", grouped(first.parked), printer::drawn(table));
         }
         let _ = writeln!(text, "What can be done:");
@@ -215,7 +227,8 @@ impl One<'_> {
             "lag",
             match progress.lag_events {
                 0 => "none".to_owned(),
-                _ => format!("{} events, the oldest of {}", lag(progress), span(progress.lag)),
+                1 => format!("1 event, for {}", span(progress.lag)),
+                _ => format!("{} events, the oldest for {}", lag(progress), span(progress.lag)),
             },
         );
         line(
@@ -255,10 +268,11 @@ impl One<'_> {
         if is_paused {
             add(&format!("resume {name}"), "let it run again");
         } else {
-            if any(|one| matches!(one.state, RunState::Stopped | RunState::Dead { .. })) {
+            let is_idle = |one: &Progress| matches!(one.state, RunState::Stopped | RunState::Dead { .. });
+            if self.progress.iter().any(|one| is_idle(one) && (one.lag_events > 0 || one.failure.is_some())) {
                 add(
                     &format!("list {name}"),
-                    "start the program that runs it, mend what its error says, and look again",
+                    "mend what its error says, start the program that runs it, and look again",
                 );
             }
             add(&format!("pause {name}"), "have nobody run it, for example while its handler is mended");

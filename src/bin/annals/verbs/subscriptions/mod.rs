@@ -117,6 +117,15 @@ async fn find<S: CheckpointStore + Clone>(store: &S, name: &str) -> Result<Vec<P
     }
 }
 
+/// How often something was done, as people say it.
+pub fn times(number: u32) -> String {
+    match number {
+        0 => "never".to_owned(),
+        1 => "once".to_owned(),
+        many => format!("{many} times"),
+    }
+}
+
 /// There is none of that name.
 fn nobody(name: &str) -> Ended {
     Ended::No(format!(

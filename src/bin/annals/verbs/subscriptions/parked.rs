@@ -7,7 +7,7 @@ use clap::Args as ClapArgs;
 use serde_json::{Value, json, value::RawValue};
 use uuid::Uuid;
 
-use super::{find, nobody, reason::brief};
+use super::{find, nobody, reason::brief, times};
 use crate::{
     args::Session,
     ending::{Ended, Failure},
@@ -108,7 +108,7 @@ fn payload(event: Option<&RecordedEvent>, is_shown: bool) -> Option<&RawValue> {
 }
 
 /// The event itself; `None` where the log does not have it, which `verify` finds.
-async fn event<S: CheckpointStore>(store: &S, parked: &ParkedEvent) -> Result<Option<RecordedEvent>, Failure> {
+pub async fn event<S: CheckpointStore>(store: &S, parked: &ParkedEvent) -> Result<Option<RecordedEvent>, Failure> {
     let query =
         StreamQuery::of(parked.aggregate_id).from_sequence(parked.sequence).to_sequence(parked.sequence).limit(1);
     Ok(store.collect_stream(&query).await?.pop())
@@ -146,12 +146,12 @@ pub fn cells(parked: &ParkedEvent, event: Option<&RecordedEvent>) -> [String; 6]
 
 fn text(parked: &ParkedEvent, event: Option<&RecordedEvent>) -> String {
     format!(
-        "{}  {}  position {}, parked {}, tried {} times\n  {}\n  {}\n",
+        "{}  {}  position {}, parked {}, tried {}\n  {}\n  {}\n",
         name(parked),
         kind(event),
         parked.position,
         time(parked.parked_at),
-        parked.attempts,
+        times(parked.attempts),
         why(parked, parked.error.as_ref().map(|error| error.replace('\n', "\n  "))),
         event.map_or("it is not in the log: `annals verify` says more", RecordedEvent::payload),
     )

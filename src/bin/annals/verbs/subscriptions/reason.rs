@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::printer::{grouped, span};
 
 /// The most characters of an error in a line.
-const ERROR_CHARACTERS: usize = 80;
+const ERROR_CHARACTERS: usize = 200;
 
 /// For so long a runner may be at one event without that being worth a word.
 const AT_ONE_PLACE: TimeDelta = TimeDelta::seconds(10);

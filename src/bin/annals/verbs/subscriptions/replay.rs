@@ -80,7 +80,7 @@ pub async fn run<S: CheckpointStore + Clone>(
     Ok(match (is_done, left) {
         (true, 0) => Ended::Done,
         (true, _) => Ended::No(format!("it has failed again: annals subscriptions parked {}", quoted(name))),
-        (false, _) => Ended::No(format!("it was not done within {seconds} seconds; it is still asked for")),
+        (false, _) => Ended::No(format!("it was not done within {seconds} s; it is still asked for")),
     })
 }
 

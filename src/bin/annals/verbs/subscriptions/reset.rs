@@ -77,7 +77,7 @@ pub async fn run<S: CheckpointStore + Clone>(session: &Session, store: &S, args:
         }
         plan => plan?,
     };
-    confirm(args.yes, &format!("{name}: {}. Move it?", account(&plan)))?;
+    confirm(args.yes, &format!("Move {name} {}?", account(&plan)))?;
     let done = patiently(async || consumers.reset(name, args.to).await).await?;
     let object = json!({
         "name": name,
@@ -88,16 +88,16 @@ pub async fn run<S: CheckpointStore + Clone>(session: &Session, store: &S, args:
         "unparked": done.unparked,
         "is_more": done.is_more(),
     });
-    session.printer.object(&object, || format!("{name} was moved: {}", account(&done)))?;
+    session.printer.object(&object, || format!("{name} was moved {}", account(&done)))?;
     Ok(Ended::Done)
 }
 
 /// What it comes to, in a sentence.
 fn account(reset: &Reset) -> String {
     let place = match (reset.position(), reset.recorded_at()) {
-        (Position::START, _) => "before the first event".to_owned(),
-        (position, Some(at)) => format!("behind position {position}, recorded {}", time(at)),
-        (position, None) => format!("behind position {position}"),
+        (Position::START, _) => "the start of the log".to_owned(),
+        (position, Some(at)) => format!("position {position}, recorded {}", time(at)),
+        (position, None) => format!("position {position}"),
     };
     let more = if reset.is_more() { "at least " } else { "" };
     let events = |number: u64| match number {
@@ -117,5 +117,5 @@ fn account(reset: &Reset) -> String {
     if parts.is_empty() {
         parts.push("nothing is told again or passed over".to_owned());
     }
-    format!("to {place}; {}", parts.join(", "))
+    format!("to {place}: {}", parts.join(", "))
 }
