@@ -55,6 +55,7 @@ pub(super) struct PostgresBackend {
     pub(super) sight: Sight,
     pub(super) notices: Notices,
     pub(super) lock_timeout: Duration,
+    inspects: bool,
     pub(super) moves: Moves,
     clock: Arc<dyn Clock>,
 }
@@ -75,6 +76,7 @@ impl PostgresBackend {
             sight: Sight { is_pooled: options.is_pooled, stall: Stall::new(options.stall_after) },
             notices: Notices::new(to(Role::Reader), timeout, options.is_pooled),
             lock_timeout: options.lock_timeout,
+            inspects: options.inspects,
             moves: Moves::new(),
             clock: Arc::clone(&options.clock),
         }
@@ -82,6 +84,16 @@ impl PostgresBackend {
 
     pub(super) fn now(&self) -> DateTime<Utc> {
         row::within_calendar(self.clock.now_in_micros())
+    }
+
+    /// Refuses to write where the database was opened to look at it: for transactions that say they write, whatever their
+    /// connection is set to.
+    pub(super) fn check_writable(&self) -> Result<(), Error> {
+        if self.inspects {
+            let detail = Some("the database was opened for inspection".to_owned());
+            return Err(Error::Backend { fault: Fault::ReadOnly, detail, source: None });
+        }
+        Ok(())
     }
 
     /// The time now, where it is not the machine's: then the server tells it, the same to all who ask.

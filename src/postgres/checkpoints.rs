@@ -151,6 +151,7 @@ impl CheckpointStore for PostgresStore {
     async fn request_replay(&self, name: &str, choice: ParkedChoice) -> Result<u64, Error> {
         check_name(name)?;
         let request = async {
+            self.backend().check_writable()?;
             let mut taken = self.backend().keepers.acquire().await?;
             let done = consumer::request_replay(taken.connection(), (name, choice), self.now()).await;
             taken.settle(committed(done))
@@ -190,6 +191,7 @@ impl CheckpointStore for PostgresStore {
     async fn forget(&self, name: &str) -> Result<bool, Error> {
         check_name(name)?;
         let forget = async {
+            self.backend().check_writable()?;
             let mut taken = self.backend().keepers.acquire().await?;
             let done = consumer::forget(taken.connection(), name).await;
             taken.settle(committed(done))
@@ -203,6 +205,7 @@ impl CheckpointStore for PostgresStore {
         check_name(name)?;
         check_partitions(of)?;
         let split = async {
+            self.backend().check_writable()?;
             let mut taken = self.backend().keepers.acquire().await?;
             let done = consumer::repartition(taken.connection(), (name, of), self.now()).await;
             taken.settle(committed(done))
@@ -216,6 +219,7 @@ impl CheckpointStore for PostgresStore {
         check_name(name)?;
         check_cursor(to)?;
         let reset = async {
+            self.backend().check_writable()?;
             let mut taken = self.backend().keepers.acquire().await?;
             let done = consumer::reset(taken.connection(), (name, to), self.now()).await;
             taken.settle(committed(done))

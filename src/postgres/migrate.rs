@@ -42,13 +42,9 @@ const LOCK: i32 = i32::from_be_bytes(*b"anna");
 /// Where it is up to date nothing is written: a role that may create nothing can open the store. Where it may not be
 /// brought up to date, an older one is refused.
 pub(super) async fn migrate(connection: &mut PgConnection, may: bool) -> Result<(), Error> {
-    let found = schema_version(connection).await?;
-    if found < SCHEMA_VERSION && !may {
-        return Err(schema(format!(
-            "the database has schema {found}, this version of annals needs {SCHEMA_VERSION}: open it once for writing"
-        )));
-    }
-    if found < SCHEMA_VERSION {
+    if !may {
+        check_schema(connection).await?;
+    } else if schema_version(connection).await? < SCHEMA_VERSION {
         // Each of sqlx's migrations becomes a savepoint in this transaction.
         let mut alone = connection.begin().await.map_err(classify)?;
         sqlx::query(LOCK_SCHEMA).bind(LOCK).execute(&mut *alone).await.map_err(classify)?;
@@ -83,6 +79,16 @@ const MAKE_TABLE: &str = "CREATE TABLE IF NOT EXISTS annals_migrations (
 #[must_use]
 pub fn schema_script(found: i64) -> String {
     SchemaState::new(found, &MIGRATIONS).script(MAKE_TABLE, |digest| format!("'\\x{digest}'"))
+}
+
+/// Makes sure that the schema is the one this code knows, and of nothing else.
+pub(super) async fn check_schema(connection: &mut PgConnection) -> Result<(), Error> {
+    match schema_version(connection).await? {
+        SCHEMA_VERSION => Ok(()),
+        found => Err(schema(format!(
+            "the database has schema {found}, this version of annals needs {SCHEMA_VERSION}: open it once for writing"
+        ))),
+    }
 }
 
 /// The newest migration the database has seen: 0 where there was none. One that is not ours, or newer, is refused.

@@ -31,6 +31,7 @@ pub struct PostgresOptions {
     pub(super) polling: Polling,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) migrates: bool,
+    pub(super) inspects: bool,
 }
 
 impl fmt::Debug for PostgresOptions {
@@ -65,6 +66,7 @@ impl Default for PostgresOptions {
             polling: Polling::default(),
             clock: Arc::new(SystemClock),
             migrates: true,
+            inspects: false,
         }
     }
 }
@@ -160,6 +162,17 @@ impl PostgresOptions {
         self
     }
 
+    /// Opens the database to look at it only, whatever state it is in.
+    ///
+    /// It is not migrated. What would make a store refuse it is left for [`Verify`](crate::Verify) to name: a sequence of
+    /// positions that is behind the log, for example. An older schema is still [`Error::Schema`]. Whatever would write ends
+    /// in [`Error::Backend`] with [`Fault::ReadOnly`](crate::Fault::ReadOnly).
+    #[must_use]
+    pub const fn for_inspection(mut self) -> Self {
+        (self.migrates, self.inspects) = (false, true);
+        self
+    }
+
     /// Sets the bounds on what is written. See [`Limits`] for the defaults.
     #[must_use]
     pub const fn limits(mut self, limits: Limits) -> Self {
@@ -235,6 +248,9 @@ impl PostgresOptions {
     }
 
     fn check(&self) -> Result<(), Error> {
+        if self.is_pooled && self.inspects {
+            return Err(Error::invalid("connections of a pooler cannot be kept from writing: connect without one"));
+        }
         let Some(name) = &self.schema else {
             return Ok(());
         };
@@ -296,6 +312,9 @@ impl PostgresOptions {
             ("lock_timeout", self.lock_timeout.as_millis().to_string()),
         ];
         settings.extend(plan_settings(role).into_iter().map(|(name, value)| (name, value.to_owned())));
+        if self.inspects {
+            settings.push(("default_transaction_read_only", "on".to_owned()));
+        }
         settings.extend(self.schema.iter().map(|name| ("search_path", name.clone())));
         connect.options(settings)
     }

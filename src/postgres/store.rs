@@ -58,7 +58,11 @@ impl PostgresStore {
 
     pub(super) async fn connect_with(connect: PgConnectOptions, options: PostgresOptions) -> Result<Self, Error> {
         let mut first = pool::connect(&options.apply(connect.clone(), Role::Work), options.acquire_timeout).await?;
-        let migrated = migrate::migrate(&mut first, options.migrates).await;
+        let migrated = if options.inspects {
+            migrate::check_schema(&mut first).await
+        } else {
+            migrate::migrate(&mut first, options.migrates).await
+        };
         // A farewell that does not arrive changes nothing.
         drop(first.close().await);
         migrated?;

@@ -44,6 +44,7 @@ impl PostgresWork {
     pub(super) async fn begin(front: Arc<Front<PostgresBackend>>) -> Result<Self, Error> {
         let runtime = Handle::try_current().map_err(Error::unavailable)?;
         let backend = front.backend();
+        backend.check_writable()?;
         let begun = backend.works.begin_with(BEGIN).await;
         let begun = begun.map_err(|error| classify_begin(&backend.works, error))?;
         let transaction = HeldTransaction::new(begun, runtime);

@@ -41,6 +41,7 @@ pub struct SqliteOptions {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) pragmas: Vec<(String, String)>,
     pub(super) migrates: bool,
+    inspects: bool,
 }
 
 /// Shows the names of pragmas and not their values: one of them may be a password.
@@ -69,6 +70,7 @@ impl Default for SqliteOptions {
             clock: Arc::new(SystemClock),
             pragmas: Vec::new(),
             migrates: true,
+            inspects: false,
         }
     }
 }
@@ -108,6 +110,17 @@ impl SqliteOptions {
     #[must_use]
     pub const fn migrates(mut self, migrates: bool) -> Self {
         self.migrates = migrates;
+        self
+    }
+
+    /// Opens the database to look at it only, whatever state it is in.
+    ///
+    /// The file is opened for reading, even where the URL says otherwise: neither made nor migrated, nor is its journal
+    /// moved into it at the end. What is damaged is left for [`Verify`](crate::Verify) to name. An older schema is still
+    /// [`Error::Schema`]. Whatever would write ends in [`Error::Backend`] with [`Fault::ReadOnly`](crate::Fault::ReadOnly).
+    #[must_use]
+    pub const fn for_inspection(mut self) -> Self {
+        (self.migrates, self.inspects) = (false, true);
         self
     }
 
@@ -169,9 +182,9 @@ impl SqliteOptions {
     /// opened; [`Error::Schema`]: it belongs to a newer version, or is not a
     /// database of this crate; [`Error::Backend`]: it is damaged or cannot be written.
     pub async fn open(self, path: impl AsRef<Path>) -> Result<SqliteStore, Error> {
-        let connect = SqliteConnectOptions::new().filename(path).create_if_missing(true);
+        let connect = SqliteConnectOptions::new().filename(path);
         check_filename(&connect)?;
-        SqliteStore::connect_with(connect, Place::File, self).await
+        self.connect_to(connect, Place::File, true).await
     }
 
     /// Opens a database in memory. It is gone with the last clone of the store.
@@ -181,8 +194,11 @@ impl SqliteOptions {
     ///
     /// # Errors
     ///
-    /// [`Error::Backend`]: SQLite could not start.
+    /// [`Error::Backend`]: SQLite could not start. [`Error::Invalid`]: it is to be inspected.
     pub async fn open_in_memory(self) -> Result<SqliteStore, Error> {
+        if self.inspects {
+            return Err(Error::invalid("a database in memory is new: there is nothing to inspect"));
+        }
         SqliteStore::connect_with(SqliteConnectOptions::new().in_memory(true), Place::Memory, self).await
     }
 
@@ -201,8 +217,16 @@ impl SqliteOptions {
         if place == Place::Memory {
             return self.open_in_memory().await;
         }
-        let connect = connect.create_if_missing(place == Place::File && !has_parameter(url, "mode=rw"));
-        SqliteStore::connect_with(connect, place, self).await
+        self.connect_to(connect, place, !has_parameter(url, "mode=rw")).await
+    }
+
+    /// Opens a file, if need be only to look at it.
+    async fn connect_to(self, connect: SqliteConnectOptions, place: Place, makes: bool) -> Result<SqliteStore, Error> {
+        if self.inspects {
+            let connect = connect.create_if_missing(false).read_only(true);
+            return SqliteStore::connect_with(connect, Place::FileToRead, self).await;
+        }
+        SqliteStore::connect_with(connect.create_if_missing(makes && place == Place::File), place, self).await
     }
 
     /// Tells which schema the database of a URL has, and what it lacks.
