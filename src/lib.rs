@@ -38,8 +38,8 @@ pub use crate::{
     domain::{Aggregate, EventError, Id, Upcasters},
     process::{Handled, Inbox, IncomingMessage, ProcessManager, ProcessRunner, Processes, Relay, Sweeper, Swept},
     read::{
-        Attempts, BoxError, Consumers, Finding, FindingKind, OnFailure, ParkedRun, Progress, Projection, Projector,
-        Report, Reset, RunState, Start, Subscription, Table, Target, Verify,
+        Attempts, BoxError, Consumers, Finding, FindingKind, KnownType, OnFailure, ParkedRun, Progress, Projection,
+        Projector, Report, Reset, RunState, Start, Subscription, Table, Target, Verify,
     },
     store::{
         AggregateName, Append, Appended, CheckpointStore, Clock, Consumer, ConsumerKind, Cursor, Error, EventRef,

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use futures_util::TryStreamExt as _;
 use sqlx::{
     Connection as _, PgConnection, Postgres,
+    error::DatabaseError,
     postgres::{PgArguments, PgRow},
     query::Query,
 };
@@ -14,15 +15,18 @@ use uuid::Uuid;
 
 use super::{
     backend::PostgresBackend,
-    classify::{classify, reply},
+    classify::{classify, reply, within_reach},
     pool::not_acquired,
     row::{self, named, raw},
-    statement::{AUDIT_CHECKPOINTS, AUDIT_EVENTS, AUDIT_PLACES, AUDIT_RECEIPTS, AUDIT_SNAPSHOTS, READ_HEAD},
+    statement::{
+        AUDIT_CHECKPOINTS, AUDIT_EVENTS, AUDIT_PARKED_EVENTS, AUDIT_PLACES, AUDIT_RECEIPTS, AUDIT_SEQUENCE,
+        AUDIT_SNAPSHOTS, READ_HEAD,
+    },
     store::PostgresStore,
 };
 use crate::store::{
-    Audit, Auditable, CheckpointKey, CheckpointRow, Error, EventKey, EventName, EventRow, HeldTransaction, Place,
-    Position, ReceiptKey, ReceiptRow, SnapshotRow,
+    Audit, Auditable, CheckpointKey, CheckpointRow, Error, EventKey, EventName, EventRow, HeldTransaction, ParkedKey,
+    ParkedRow, Place, Position, PositionSource, ReceiptKey, ReceiptRow, SnapshotRow,
 };
 
 /// Holds a read transaction: a snapshot of the whole database, which takes no lock that a writer would meet.
@@ -194,6 +198,62 @@ impl Audit for PostgresAudit {
             }
         }
     }
+
+    async fn parked_events(
+        &mut self,
+        after: Option<&ParkedKey>,
+        visit: &mut (dyn FnMut(ParkedRow) -> ControlFlow<()> + Send),
+    ) -> Result<(), Error> {
+        let first = || ParkedKey { name: String::new(), event: EventKey::before_all() };
+        let mut key = after.cloned().unwrap_or_else(first);
+        loop {
+            let query = sqlx::query(AUDIT_PARKED_EVENTS)
+                .bind(key.name.clone())
+                .bind(uuid(&key.event.aggregate_id))
+                .bind(key.event.sequence);
+            let next = self
+                .page(query, &mut |row| {
+                    let event = EventKey {
+                        aggregate_id: bytes(row, "aggregate_id")?.to_owned(),
+                        sequence: named(row, "sequence")?,
+                    };
+                    key = ParkedKey { name: named(row, "name")?, event };
+                    Ok(visit(ParkedRow {
+                        key: key.clone(),
+                        position: named(row, "position")?,
+                        found_position: named(row, "found_position")?,
+                        has_checkpoint: named(row, "has_checkpoint")?,
+                    }))
+                })
+                .await?;
+            if next.is_break() {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn position_source(&mut self) -> Result<PositionSource, Error> {
+        let mut savepoint = reply(self.transaction.connection().begin()).await?;
+        let read = within_reach(sqlx::query(AUDIT_SEQUENCE).fetch_one(&mut *savepoint)).await;
+        reply(savepoint.rollback()).await?;
+        match read {
+            Ok(row) => Ok(PositionSource::Sequence {
+                last_drawn: named(&row, "last_drawn")?,
+                cache: named(&row, "cache")?,
+                increment: named(&row, "increment")?,
+            }),
+            Err(error) if is_missing(&error) => Ok(PositionSource::Missing),
+            Err(error) => Err(classify(error)),
+        }
+    }
+}
+
+/// SQLSTATE undefined_table: also of a sequence.
+const UNDEFINED_TABLE: &str = "42P01";
+
+/// The statement names something that is not there.
+fn is_missing(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(DatabaseError::code).is_some_and(|code| code == UNDEFINED_TABLE)
 }
 
 impl PostgresAudit {

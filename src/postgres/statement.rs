@@ -8,8 +8,10 @@ pub(super) const APPEND_KEYED_EVENT: &str = include_str!("sql/append_keyed_event
 pub(super) const APPEND_ONE: &str = include_str!("sql/append_one.sql");
 pub(super) const AUDIT_CHECKPOINTS: &str = include_str!("sql/audit_checkpoints.sql");
 pub(super) const AUDIT_EVENTS: &str = include_str!("sql/audit_events.sql");
+pub(super) const AUDIT_PARKED_EVENTS: &str = include_str!("sql/audit_parked_events.sql");
 pub(super) const AUDIT_PLACES: &str = include_str!("sql/audit_places.sql");
 pub(super) const AUDIT_RECEIPTS: &str = include_str!("sql/audit_receipts.sql");
+pub(super) const AUDIT_SEQUENCE: &str = include_str!("sql/audit_sequence.sql");
 pub(super) const AUDIT_SNAPSHOTS: &str = include_str!("sql/audit_snapshots.sql");
 pub(super) const BEGIN_CALL: &str = include_str!("sql/begin_call.sql");
 pub(super) const BEGIN_PARKED_EVENT: &str = include_str!("sql/begin_parked_event.sql");
@@ -125,7 +127,7 @@ pub(super) const WITHDRAW_MESSAGE: &str = include_str!("sql/withdraw_message.sql
 pub(super) const WRITE_STEP: &str = include_str!("sql/write_step.sql");
 
 /// Every statement by its file's name.
-pub(super) const ALL: [(&str, &str); 123] = [
+pub(super) const ALL: [(&str, &str); 125] = [
     ("abandoned_requests", ABANDONED_REQUESTS),
     ("advance_checkpoint", ADVANCE_CHECKPOINT),
     ("append_batch", APPEND_BATCH),
@@ -134,8 +136,10 @@ pub(super) const ALL: [(&str, &str); 123] = [
     ("append_one", APPEND_ONE),
     ("audit_checkpoints", AUDIT_CHECKPOINTS),
     ("audit_events", AUDIT_EVENTS),
+    ("audit_parked_events", AUDIT_PARKED_EVENTS),
     ("audit_places", AUDIT_PLACES),
     ("audit_receipts", AUDIT_RECEIPTS),
+    ("audit_sequence", AUDIT_SEQUENCE),
     ("audit_snapshots", AUDIT_SNAPSHOTS),
     ("begin_call", BEGIN_CALL),
     ("begin_parked_event", BEGIN_PARKED_EVENT),

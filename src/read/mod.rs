@@ -28,4 +28,4 @@ pub(crate) use settings::{process_owner, run_of};
 pub use start::Start;
 pub use subscription::Subscription;
 pub(crate) use subscription::{TellBatch, ToldBatch};
-pub use verify::{Counts, Finding, FindingKind, Report, Stage, Verify, VerifyProgress};
+pub use verify::{Counts, Finding, FindingKind, KnownType, Report, Stage, Verify, VerifyProgress};

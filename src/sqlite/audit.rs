@@ -16,12 +16,12 @@ use super::{
     classify::classify,
     read,
     row::{self, named},
-    statement::{AUDIT_CHECKPOINTS, AUDIT_EVENTS, AUDIT_PLACES, AUDIT_RECEIPTS, AUDIT_SNAPSHOTS},
+    statement::{AUDIT_CHECKPOINTS, AUDIT_EVENTS, AUDIT_PARKED_EVENTS, AUDIT_PLACES, AUDIT_RECEIPTS, AUDIT_SNAPSHOTS},
     store::SqliteStore,
 };
 use crate::store::{
-    Audit, Auditable, CheckpointKey, CheckpointRow, Error, EventKey, EventName, EventRow, HeldTransaction, Place,
-    Position, ReceiptKey, ReceiptRow, SnapshotRow,
+    Audit, Auditable, CheckpointKey, CheckpointRow, Error, EventKey, EventName, EventRow, HeldTransaction, ParkedKey,
+    ParkedRow, Place, Position, PositionSource, ReceiptKey, ReceiptRow, SnapshotRow,
 };
 
 /// Holds a read transaction.
@@ -182,6 +182,41 @@ impl Audit for SqliteAudit {
                 return Ok(());
             }
         }
+    }
+
+    async fn parked_events(
+        &mut self,
+        after: Option<&ParkedKey>,
+        visit: &mut (dyn FnMut(ParkedRow) -> ControlFlow<()> + Send),
+    ) -> Result<(), Error> {
+        let first = || ParkedKey { name: String::new(), event: EventKey::before_all() };
+        let mut key = after.cloned().unwrap_or_else(first);
+        loop {
+            let query = sqlx::query(AUDIT_PARKED_EVENTS)
+                .bind(key.name.clone())
+                .bind(key.event.aggregate_id.clone())
+                .bind(key.event.sequence);
+            let next = self
+                .page(query, &mut |row| {
+                    let event =
+                        EventKey { aggregate_id: named(row, "aggregate_id")?, sequence: named(row, "sequence")? };
+                    key = ParkedKey { name: named(row, "name")?, event };
+                    Ok(visit(ParkedRow {
+                        key: key.clone(),
+                        position: named(row, "position")?,
+                        found_position: named(row, "found_position")?,
+                        has_checkpoint: named(row, "has_checkpoint")?,
+                    }))
+                })
+                .await?;
+            if next.is_break() {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn position_source(&mut self) -> Result<PositionSource, Error> {
+        Ok(PositionSource::Events)
     }
 }
 

@@ -6,6 +6,7 @@ pub(super) const ABANDONED_REQUESTS: &str = include_str!("sql/abandoned_requests
 pub(super) const ADVANCE_CHECKPOINT: &str = include_str!("sql/advance_checkpoint.sql");
 pub(super) const AUDIT_CHECKPOINTS: &str = include_str!("sql/audit_checkpoints.sql");
 pub(super) const AUDIT_EVENTS: &str = include_str!("sql/audit_events.sql");
+pub(super) const AUDIT_PARKED_EVENTS: &str = include_str!("sql/audit_parked_events.sql");
 pub(super) const AUDIT_PLACES: &str = include_str!("sql/audit_places.sql");
 pub(super) const AUDIT_RECEIPTS: &str = include_str!("sql/audit_receipts.sql");
 pub(super) const AUDIT_SNAPSHOTS: &str = include_str!("sql/audit_snapshots.sql");
@@ -118,11 +119,12 @@ pub(super) const WAKE_TIMERS: &str = include_str!("sql/wake_timers.sql");
 pub(super) const WRITE_STEP: &str = include_str!("sql/write_step.sql");
 
 /// The statements that are sent as they stand.
-const WHOLE: [(&str, &str); 111] = [
+const WHOLE: [(&str, &str); 112] = [
     ("abandoned_requests", ABANDONED_REQUESTS),
     ("advance_checkpoint", ADVANCE_CHECKPOINT),
     ("audit_checkpoints", AUDIT_CHECKPOINTS),
     ("audit_events", AUDIT_EVENTS),
+    ("audit_parked_events", AUDIT_PARKED_EVENTS),
     ("audit_places", AUDIT_PLACES),
     ("audit_receipts", AUDIT_RECEIPTS),
     ("audit_snapshots", AUDIT_SNAPSHOTS),

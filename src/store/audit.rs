@@ -97,6 +97,24 @@ pub trait Audit: fmt::Debug + Send {
         after: Option<&CheckpointKey>,
         visit: &mut (dyn FnMut(CheckpointRow) -> ControlFlow<()> + Send),
     ) -> Result<(), Error>;
+
+    /// Visits parked events in the order of names, aggregate ids (as bytes) and sequences.
+    ///
+    /// # Errors
+    ///
+    /// A failed read.
+    async fn parked_events(
+        &mut self,
+        after: Option<&ParkedKey>,
+        visit: &mut (dyn FnMut(ParkedRow) -> ControlFlow<()> + Send),
+    ) -> Result<(), Error>;
+
+    /// Reads where positions are drawn from, as it is now: never behind what this audit sees of the log.
+    ///
+    /// # Errors
+    ///
+    /// A failed read.
+    async fn position_source(&mut self) -> Result<PositionSource, Error>;
 }
 
 /// Names an event as its row does.
@@ -240,4 +258,45 @@ pub struct CheckpointRow {
     pub remembered: Option<EventName>,
     /// The event at that position, as the log has it.
     pub found: Option<EventName>,
+}
+
+/// Names a parked event as its row does.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ParkedKey {
+    /// The name of the subscription or projection.
+    pub name: String,
+    /// The event.
+    pub event: EventKey,
+}
+
+/// Holds the row of a parked event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParkedRow {
+    /// Whose parked event it is, and which.
+    pub key: ParkedKey,
+    /// Its position, as the row has it.
+    pub position: i64,
+    /// The position of that event, as the log has it.
+    pub found_position: Option<i64>,
+    /// Tells whether there is a checkpoint of that name.
+    pub has_checkpoint: bool,
+}
+
+/// Says where positions are drawn from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PositionSource {
+    /// From the events themselves: each position is one above the last.
+    Events,
+    /// From a sequence of the database.
+    Sequence {
+        /// The last position that was drawn.
+        last_drawn: i64,
+        /// How many positions a connection draws at once. It has to be 1.
+        cache: i64,
+        /// How far one position is from the next. It has to be 1.
+        increment: i64,
+    },
+    /// From a sequence that is not there.
+    Missing,
 }

@@ -126,8 +126,13 @@ pub(crate) fn check_lease(length: Duration) -> Result<(), Error> {
     Ok(())
 }
 
+/// Tells whether events of this type can be appended.
+pub(crate) fn is_valid_event_type(name: &str) -> bool {
+    !name.is_empty() && name.len() <= EVENT_TYPE_BYTES && !name.chars().any(char::is_control)
+}
+
 fn check_event_type(name: &str) -> Result<(), Error> {
-    if name.is_empty() || name.len() > EVENT_TYPE_BYTES || name.chars().any(char::is_control) {
+    if !is_valid_event_type(name) {
         return Err(Error::invalid(format!(
             "an event type has 1 to {EVENT_TYPE_BYTES} bytes and no control characters: {:?} does not",
             shortened(name)

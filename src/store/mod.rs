@@ -69,8 +69,8 @@ mod work;
 
 pub use append::{Append, Appended, KeyRequest};
 pub use audit::{
-    Audit, Auditable, CheckpointKey, CheckpointRow, EventKey, EventName, EventRow, Place, ReceiptKey, ReceiptRow,
-    SnapshotRow,
+    Audit, Auditable, CheckpointKey, CheckpointRow, EventKey, EventName, EventRow, ParkedKey, ParkedRow, Place,
+    PositionSource, ReceiptKey, ReceiptRow, SnapshotRow,
 };
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use call_headers::{headers_from_json, headers_to_json};
@@ -109,6 +109,7 @@ pub use key::IdempotencyKey;
 pub use limits::Limits;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "client"))]
 pub(crate) use limits::check_lease;
+pub(crate) use limits::is_valid_event_type;
 pub use metadata::Metadata;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use moves::Moves;

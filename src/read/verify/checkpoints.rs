@@ -18,7 +18,7 @@ pub(super) async fn check(audit: &mut dyn Audit, notes: &mut Notes<'_>) -> Resul
         }
         ControlFlow::Continue(())
     };
-    audit.checkpoints(None, &mut visit).await.or_else(|error| notes.take_failure("annals_checkpoints", error))?;
+    audit.checkpoints(None, &mut visit).await.or_else(|error| notes.take_failure("annals_checkpoints", "", error))?;
     notes.show_progress();
     Ok(())
 }

@@ -23,6 +23,14 @@ pub(super) trait Item: Send + Sized {
     async fn read(audit: &mut dyn Audit, after: Option<&Self::Key>, take: Take<'_, Self>) -> Result<(), Error>;
 
     fn aggregate_id(&self) -> Uuid;
+
+    /// Says behind which row a read ended, as ` behind event 5`. Nothing that is secret.
+    fn behind(key: &Self::Key) -> String;
+}
+
+/// An id as its row has it.
+pub(super) fn shown_id(bytes: &[u8]) -> String {
+    Uuid::from_slice(bytes).map_or_else(|_| "?".to_owned(), |id| id.to_string())
 }
 
 /// Reads ahead in one table.
@@ -98,6 +106,7 @@ impl<T: Item> Feed<T> {
         notes.show_progress();
         self.is_at_end = self.rows.len() < page_rows && bytes < PAGE_BYTES;
         // Rows that came before an error are sound. A damaged index must not lead in circles.
+        let behind = last.as_ref().or(self.after.as_ref()).map(T::behind).unwrap_or_default();
         let read = read.and_then(|()| match last {
             Some(last) if self.after.as_ref().is_some_and(|after| *after >= last) => {
                 Err(Error::corrupt("its rows do not come in the order of their keys"))
@@ -110,7 +119,7 @@ impl<T: Item> Feed<T> {
         });
         read.or_else(|error| {
             (self.is_at_end, self.has_failed) = (true, true);
-            notes.take_failure(T::TABLE, error)
+            notes.take_failure(T::TABLE, &behind, error)
         })
     }
 }
@@ -154,5 +163,9 @@ impl Item for EventItem {
 
     fn aggregate_id(&self) -> Uuid {
         self.aggregate_id
+    }
+
+    fn behind(key: &EventKey) -> String {
+        format!(" behind event {} of aggregate {}", key.sequence, shown_id(&key.aggregate_id))
     }
 }

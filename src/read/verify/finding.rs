@@ -20,6 +20,12 @@ pub enum FindingKind {
     EventUnreadable,
     /// An event is not the one that was written: its checksum does not match.
     EventChecksum,
+    /// The payload or the metadata of an event is not JSON, although its checksum matches.
+    EventNotJson,
+    /// An event is of a type that is not among the known ones.
+    UnknownType,
+    /// An event has a type that no append takes.
+    TypeInvalid,
     /// An event is of another aggregate type than the first of its aggregate.
     AggregateType,
     /// An event does not stand behind the one before it in the log.
@@ -28,6 +34,12 @@ pub enum FindingKind {
     PositionRepeated,
     /// No event stands at a position, where positions have no holes.
     PositionMissing,
+    /// Positions would be given out again: the sequence they are drawn from is behind the end of the log.
+    SequenceBehind,
+    /// Positions are not drawn one by one.
+    SequenceSettings,
+    /// The sequence that positions are drawn from is not there.
+    SequenceMissing,
     /// The row of a receipt cannot be read, or contradicts itself.
     ReceiptDamaged,
     /// A receipt names events that are not its command's.
@@ -54,6 +66,12 @@ pub enum FindingKind {
     CheckpointMissing,
     /// Another event stands at the position of a checkpoint than it remembers.
     CheckpointDiverged,
+    /// A parked event is not there.
+    ParkedMissing,
+    /// A parked event stands at another position than its row says.
+    ParkedDiverged,
+    /// Events are parked under a name that has no checkpoint.
+    ParkedOrphan,
     /// A table has other rows by one index than by another.
     TableDiverged,
     /// A table cannot be read on. What lies behind was not checked.
@@ -76,7 +94,7 @@ pub struct Finding {
     pub position: Option<Position>,
     /// The command it is about.
     pub command_id: Option<Uuid>,
-    /// The checkpoint it is about, by its name.
+    /// The checkpoint or the parked event it is about, by the name of the subscription or projection.
     pub checkpoint: Option<String>,
     /// What is wrong, in a sentence that names the place.
     pub message: String,

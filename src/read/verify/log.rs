@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use uuid::Uuid;
 
-use super::{Finding, FindingKind, Stage, notes::Notes};
+use super::{Finding, FindingKind, Stage, notes::Notes, source};
 use crate::store::{Audit, Error, Place};
 
 /// Gaps kept; missing positions beyond them are reported by themselves.
@@ -77,16 +77,16 @@ pub(super) async fn check(
         }
         ControlFlow::Continue(())
     };
-    let is_whole = audit
-        .places(None, &mut visit)
-        .await
-        .map(|()| true)
-        .or_else(|error| notes.take_failure("annals_events", error).map(|()| false))?;
+    let is_whole = audit.places(None, &mut visit).await.map(|()| true).or_else(|error| {
+        let behind = last.map(|last| format!(" behind position {}", last.position)).unwrap_or_default();
+        notes.take_failure("annals_events", &behind, error).map(|()| false)
+    })?;
     let places = notes.counts.places;
     if let Some(events) = by_aggregate.filter(|events| is_whole && *events != places) {
         let message = format!("annals_events has {events} rows by aggregate, and {places} by position");
         notes.take(Finding::new(FindingKind::TableDiverged, message));
     }
+    source::check(audit, notes).await?;
     notes.show_progress();
     Ok(())
 }

@@ -8,12 +8,15 @@ mod finding;
 mod fold;
 mod log;
 mod notes;
+mod parked;
 mod receipt;
 mod report;
 mod scars;
 mod snapshot;
+mod source;
 mod stream;
 mod streams;
+mod types;
 
 use std::fmt;
 
@@ -25,10 +28,12 @@ use self::{
     log::Gaps,
     notes::Notes,
     streams::Streams,
+    types::Types,
 };
 pub use self::{
     finding::{Finding, FindingKind},
     report::{Counts, Report, Stage, VerifyProgress},
+    types::KnownType,
 };
 use crate::{
     domain::Aggregate,
@@ -42,18 +47,23 @@ const KEPT_FINDINGS: usize = 1_000;
 ///
 /// - Sequences of each aggregate are 1, 2, 3 …, and all its events are of one aggregate type.
 /// - Positions rise within an aggregate and none is there twice; where the store's have no holes, there are none.
-/// - Every event has the checksum of what is stored.
+/// - Where positions come from a sequence, it is not behind the end of the log, and gives them out one by one.
+/// - Every event has the checksum of what is stored; its payload and metadata are JSON, and its type is one that can be
+///   appended, or one of the [known](Self::known_types).
 /// - Receipts name events that are there and bear their command id, and no others do; rejections have no events.
 /// - Snapshots are whole, were taken after events that are there, and equal a refold where a [fold](Self::refold) is
 ///   given.
 /// - Checkpoints are not ahead of the log, and the events they remember stand at their positions.
+/// - Parked events are there, at their positions, and whoever parked them has a checkpoint.
 ///
 /// It reads one consistent view, so it runs beside writers without a false alarm and holds none of them up. On SQLite
 /// that is one read transaction: the write-ahead log is not cut short while it lasts, so the file beside the database
 /// grows; a database in memory has one connection, and there writers do wait. It goes on after whatever it finds, holds
 /// a bounded number of rows, and can be dropped at any time.
 ///
-/// What it cannot see: events at the very end of the log that are gone together with everything that speaks of them.
+/// What it cannot see: events at the very end of the log that are gone together with everything that speaks of them, and
+/// receipts that are gone, as those are that have ended. Answers, steps, timers and messages that were taken in say
+/// nothing that events or one another have to agree with at all times: they are not read.
 /// Whether the database's pages and indexes are whole is for the database's own check.
 ///
 /// ```
@@ -69,6 +79,7 @@ const KEPT_FINDINGS: usize = 1_000;
 pub struct Verify<'s> {
     store: &'s dyn Auditable,
     folds: Vec<Box<dyn Fold>>,
+    types: Types,
     bounds: Bounds,
     keep: usize,
     on_finding: Option<OnFinding<'s>>,
@@ -82,7 +93,7 @@ impl<'s> Verify<'s> {
     /// Prepares a check of everything a store holds.
     pub fn new(store: &'s dyn Auditable) -> Self {
         let (bounds, keep) = (Bounds::default(), KEPT_FINDINGS);
-        Self { store, folds: Vec::new(), bounds, keep, on_finding: None, on_progress: None }
+        Self { store, folds: Vec::new(), types: Types::default(), bounds, keep, on_finding: None, on_progress: None }
     }
 
     /// Compares snapshots in shape 1 with what the events of their aggregates lead to.
@@ -99,6 +110,15 @@ impl<'s> Verify<'s> {
     /// are checked in every other way.
     pub fn refold_version<A: Aggregate + Serialize>(mut self, snapshot_version: u32) -> Self {
         self.folds.push(Box::new(Refold::<A>::new(snapshot_version)));
+        self
+    }
+
+    /// Names the types of events there may be; any other is a finding.
+    ///
+    /// An event of a type that no code reads any more stops whoever reads its aggregate. Where none are named, any type
+    /// that an append takes may be there.
+    pub fn known_types(mut self, types: impl IntoIterator<Item = KnownType>) -> Self {
+        self.types.know(types);
         self
     }
 
@@ -139,10 +159,11 @@ impl<'s> Verify<'s> {
         let head = audit.head().await?;
         let mut notes = Notes::new(head, self.keep, self.on_finding.take(), self.on_progress.take());
         let mut gaps = Gaps::default();
-        let mut streams = Streams::new(&mut *audit, &mut notes, &mut self.folds, &mut gaps, self.bounds);
+        let mut streams = Streams::new(&mut *audit, &mut notes, (&mut self.folds, &self.types), &mut gaps, self.bounds);
         let by_aggregate = streams.check().await?;
         log::check(&mut *audit, &mut notes, &mut gaps, by_aggregate).await?;
         checkpoints::check(&mut *audit, &mut notes).await?;
+        parked::check(&mut *audit, &mut notes).await?;
         Ok(notes.report())
     }
 }

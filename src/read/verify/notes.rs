@@ -43,10 +43,13 @@ impl<'s> Notes<'s> {
     }
 
     /// Takes note of a failed read: damage is a finding, anything else ends the check.
-    pub(super) fn take_failure(&mut self, table: &str, error: Error) -> Result<(), Error> {
+    ///
+    /// `behind`: the last row that could be read, as ` behind event 5`, or nothing.
+    pub(super) fn take_failure(&mut self, table: &str, behind: &str, error: Error) -> Result<(), Error> {
         match error {
             Error::Backend { fault: Fault::Corrupt, .. } => {
-                let message = format!("{table} cannot be read on, what lies behind was not checked: {error}");
+                let message =
+                    format!("{table} cannot be read on{behind}, and what follows there was not checked: {error}");
                 self.take(Finding::new(FindingKind::TableUnreadable, message));
                 Ok(())
             }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{
     Finding, FindingKind,
-    feed::{Item, Take, Taken},
+    feed::{Item, Take, Taken, shown_id},
 };
 use crate::store::{Audit, Error, IdempotencyKey, ReceiptKey, ReceiptRow};
 
@@ -57,6 +57,10 @@ impl Item for ReceiptItem {
 
     fn aggregate_id(&self) -> Uuid {
         self.aggregate_id
+    }
+
+    fn behind(key: &ReceiptKey) -> String {
+        format!(" behind a receipt of aggregate {}", shown_id(&key.aggregate_id))
     }
 }
 

@@ -23,6 +23,8 @@ pub struct Counts {
     pub refolds: u64,
     /// Checkpoints.
     pub checkpoints: u64,
+    /// Events that were set aside by subscriptions and projections.
+    pub parked_events: u64,
     /// Places in the log: events once more, by position.
     pub places: u64,
     /// Findings, also those a report does not keep.
@@ -40,6 +42,8 @@ pub enum Stage {
     Log,
     /// The checkpoints.
     Checkpoints,
+    /// The parked events.
+    ParkedEvents,
 }
 
 /// Says how far a check has come.

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{
     Finding, FindingKind,
-    feed::{Item, Take, Taken},
+    feed::{Item, Take, Taken, shown_id},
 };
 use crate::store::{Audit, Error, SnapshotRef, SnapshotRow};
 
@@ -38,6 +38,10 @@ impl Item for SnapshotItem {
 
     fn aggregate_id(&self) -> Uuid {
         self.aggregate_id
+    }
+
+    fn behind(key: &Vec<u8>) -> String {
+        format!(" behind the snapshot of aggregate {}", shown_id(key))
     }
 }
 

@@ -1,9 +1,11 @@
 //! The events of one aggregate, one after another, and the snapshot taken on the way.
 
+use serde::de::IgnoredAny;
 use uuid::Uuid;
 
 use super::{
     Finding, FindingKind, feed::EventItem, fold::Fold, log::Gaps, notes::Notes, scars::Scars, snapshot::Snapshot,
+    types::Types,
 };
 use crate::store::{EventRef, event_checksum};
 
@@ -20,6 +22,8 @@ pub(super) struct Stream {
     aggregate_type: Option<String>,
     /// The last event is of the type of the first.
     is_of_type: bool,
+    /// What is wrong with the type of the last event.
+    strange: Option<String>,
     /// The last event whose checksum was found right: its command, and its place within its append.
     last_sound: Option<(Uuid, u32)>,
     /// Events since then: missing, damaged, or not to be told.
@@ -57,6 +61,7 @@ impl Stream {
             position: 0,
             aggregate_type: None,
             is_of_type: true,
+            strange: None,
             last_sound: None,
             unsound: 0,
             scars: Scars::default(),
@@ -80,7 +85,7 @@ impl Stream {
     pub(super) fn follow(
         &mut self,
         item: &EventItem,
-        folds: &mut [Box<dyn Fold>],
+        (folds, types): (&mut [Box<dyn Fold>], &Types),
         gaps: &mut Gaps,
         notes: &mut Notes<'_>,
     ) {
@@ -101,7 +106,7 @@ impl Stream {
         }
         (self.version, self.position) = (sequence, item.position);
         match &item.event {
-            Ok(event) => self.follow_event(event.as_ref(), folds, notes),
+            Ok(event) => self.follow_event(event.as_ref(), (folds, types), notes),
             Err(why) => {
                 let what = format!("cannot be read: {why}");
                 notes.take(self.finding(FindingKind::EventUnreadable, (sequence, item.position), &what));
@@ -126,14 +131,40 @@ impl Stream {
         self.unsound = self.unsound.saturating_add(last - first + 1);
     }
 
-    fn follow_event(&mut self, event: EventRef<'_>, folds: &mut [Box<dyn Fold>], notes: &mut Notes<'_>) {
+    fn follow_event(
+        &mut self,
+        event: EventRef<'_>,
+        (folds, types): (&mut [Box<dyn Fold>], &Types),
+        notes: &mut Notes<'_>,
+    ) {
         self.check_type(&event, notes);
         let place = (event.sequence, event.position.get().cast_signed());
         if !self.is_sound(&event) {
             notes.take(self.finding(FindingKind::EventChecksum, place, "is damaged: its checksum does not match"));
             self.scar(event.sequence);
+        } else {
+            // What is damaged may be no JSON, and of any type.
+            self.check_known(&event, types, notes);
+            if let Some(what) = not_json(&event) {
+                notes.take(self.finding(FindingKind::EventNotJson, place, what));
+                self.scars.add(event.sequence, event.sequence);
+            }
         }
         self.refold(event, folds);
+    }
+
+    /// One finding for each run of events whose type is wrong in the same way.
+    fn check_known(&mut self, event: &EventRef<'_>, types: &Types, notes: &mut Notes<'_>) {
+        // Of another aggregate type than the first: that was said.
+        let Some((kind, what)) = types.wrong(event).filter(|_| self.is_of_type) else {
+            self.strange = None;
+            return;
+        };
+        if self.strange.as_ref() != Some(&what) {
+            let place = (event.sequence, event.position.get().cast_signed());
+            notes.take(self.finding(kind, place, &what));
+            self.strange = Some(what);
+        }
     }
 
     /// One finding for each run of events of another type.
@@ -233,6 +264,17 @@ impl Stream {
     fn finding(&self, kind: FindingKind, (sequence, position): (u64, i64), what: &str) -> Finding {
         let message = format!("event {sequence} of aggregate {} at position {position} {what}", self.aggregate_id);
         Finding::new(kind, message).of(self.aggregate_id).at(sequence).in_log_at(position)
+    }
+}
+
+/// What of an event is not JSON.
+fn not_json(event: &EventRef<'_>) -> Option<&'static str> {
+    let is_json = |text| serde_json::from_str::<IgnoredAny>(text).is_ok();
+    match (is_json(event.payload), is_json(event.metadata)) {
+        (true, true) => None,
+        (false, true) => Some("has a payload that is not JSON, although its checksum matches"),
+        (true, false) => Some("has metadata that is not JSON, although its checksum matches"),
+        (false, false) => Some("has a payload and metadata that are not JSON, although its checksum matches"),
     }
 }
 

@@ -14,6 +14,7 @@ use super::{
     scars::Scars,
     snapshot::SnapshotItem,
     stream::Stream,
+    types::Types,
 };
 use crate::store::{Audit, Error, EventKey, ReceiptKey};
 
@@ -22,6 +23,7 @@ pub(super) struct Streams<'c, 's> {
     audit: &'c mut dyn Audit,
     notes: &'c mut Notes<'s>,
     folds: &'c mut [Box<dyn Fold>],
+    types: &'c Types,
     gaps: &'c mut Gaps,
     bounds: Bounds,
     events: Feed<EventItem>,
@@ -33,13 +35,13 @@ impl<'c, 's> Streams<'c, 's> {
     pub(super) fn new(
         audit: &'c mut dyn Audit,
         notes: &'c mut Notes<'s>,
-        folds: &'c mut [Box<dyn Fold>],
+        (folds, types): (&'c mut [Box<dyn Fold>], &'c Types),
         gaps: &'c mut Gaps,
         bounds: Bounds,
     ) -> Self {
         let rows = bounds.page_rows;
         let (events, receipts, snapshots) = (Feed::new(None, rows), Feed::new(None, rows), Feed::new(None, rows));
-        Self { audit, notes, folds, gaps, bounds, events, receipts, snapshots }
+        Self { audit, notes, folds, types, gaps, bounds, events, receipts, snapshots }
     }
 
     /// Checks every aggregate. Returns how many events there were, unless they could not be read to the end.
@@ -48,6 +50,7 @@ impl<'c, 's> Streams<'c, 's> {
         while let Some(aggregate_id) = self.next_aggregate().await? {
             self.check_aggregate(aggregate_id).await?;
         }
+        self.notes.show_progress();
         Ok((!self.events.has_failed()).then_some(self.notes.counts.events))
     }
 
@@ -75,7 +78,7 @@ impl<'c, 's> Streams<'c, 's> {
         let events_before = self.notes.counts.events;
         while let Some(item) = self.events.next_of(aggregate_id, self.audit, self.notes).await? {
             self.notes.counts.events += 1;
-            stream.follow(&item, self.folds, self.gaps, self.notes);
+            stream.follow(&item, (self.folds, self.types), self.gaps, self.notes);
             if let Ok(event) = &item.event {
                 claims.meet((event.sequence(), item.position), event.command_id(), stream.scars());
             }

@@ -9,7 +9,10 @@ use std::{
     task::Poll,
 };
 
-use annals::{EventStore, Repository, Verify};
+use annals::{
+    Attempts, BoxError, CheckpointStore, Consumers, EventStore, OnFailure, RecordedEvent, Repository, Subscription,
+    Verify,
+};
 use tokio::task::JoinSet;
 
 use super::{Site, assert_sound, verify};
@@ -40,6 +43,31 @@ fn write<S: EventStore + Clone + 'static>(
     }
 }
 
+/// Parks events, and those behind them, tells them again, and forgets all about it, until it is told to stop.
+fn park<S: CheckpointStore + Clone + 'static>(
+    store: &S,
+    stop: &Arc<AtomicBool>,
+) -> impl Future<Output = u32> + Send + use<S> {
+    let (store, stop) = (store.clone(), Arc::clone(stop));
+    async move {
+        let mut rounds = 0;
+        while !stop.load(Ordering::Relaxed) {
+            let mail = Subscription::new(&store, "mail").unwrap();
+            let mail = mail.attempts(Attempts::once()).on_failure(OnFailure::Park { most: 100 });
+            let is_told = |event: &RecordedEvent| !event.sequence().is_multiple_of(3);
+            // Ends where there is no more room.
+            let told = mail.catch_up(|event| {
+                let done = if is_told(&event) { Ok(()) } else { Err("no such address") };
+                async move { done }
+            });
+            let _ = told.await;
+            let _ = mail.replay_parked(|_| async { Ok::<_, BoxError>(()) }).await;
+            rounds += u32::from(Consumers::new(&store).forget("mail").await.is_ok());
+        }
+        rounds
+    }
+}
+
 pub async fn nothing_is_found<S: Site>() {
     let site = S::open().await;
     let stop = Arc::new(AtomicBool::new(false));
@@ -47,18 +75,21 @@ pub async fn nothing_is_found<S: Site>() {
     for writer in 0..WRITERS {
         writers.spawn(write(site.store(), writer, &stop));
     }
-    let (mut checks, mut seen) = (0, Vec::new());
+    let parker = tokio::spawn(park(site.store(), &stop));
+    let (mut checks, mut seen, mut parked) = (0, Vec::new(), 0);
     while checks < campaign::sized(20) || seen.last() < Some(&500) {
         // From a task of its own, as an application would.
         let store = site.store().clone();
         let report = tokio::spawn(async move { verify(&store).await }).await.unwrap();
         assert_sound(&report);
         checks += 1;
+        parked += report.counts.parked_events;
         seen.push(report.counts.events);
     }
     stop.store(true, Ordering::Relaxed);
     let commands: u32 = writers.join_all().await.iter().sum();
     assert!(seen.is_sorted() && seen.first() < seen.last(), "they wrote meanwhile: {seen:?}");
+    assert!(parker.await.unwrap() > 0 && parked > 0, "some were parked meanwhile");
     let report = verify(site.store()).await;
     assert_sound(&report);
     assert!(report.counts.receipts == u64::from(commands) && report.counts.refolds > 0, "{report}");

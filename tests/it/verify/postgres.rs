@@ -9,7 +9,7 @@ use super::{
     Site, assert_sound, beside_writers, bounds,
     damage::{self, Damage, damage},
     history::History,
-    verify,
+    inspection, verify,
 };
 use crate::postgres_server::Database;
 
@@ -145,5 +145,29 @@ async fn a_page_that_cannot_be_read_is_a_finding_and_the_rest_is_checked() {
     assert_eq!(kinds, [TableUnreadable], "{report}");
     assert_eq!(report.counts.events, sound.counts.events);
     assert_eq!(report.counts.receipts, sound.counts.receipts);
+    site.close().await;
+}
+
+/// What a check has to name must not keep the store from being opened.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_for_inspection_opens_what_others_refuse_and_writes_nothing() {
+    let site = OnServer::open().await;
+    History::write(&site).await;
+    site.run("SELECT setval('annals_positions', 3); ALTER SEQUENCE annals_positions CACHE 5").await;
+    let url = site.database.url();
+    for options in [PostgresStore::options(), PostgresStore::options().migrates(false)] {
+        assert!(matches!(options.connect(url).await.unwrap_err(), annals::Error::Schema { .. }));
+    }
+    let store = PostgresStore::options().for_inspection().connect(url).await.unwrap();
+    let kinds: Vec<_> = verify(&store).await.findings.iter().map(|finding| finding.kind).collect();
+    assert_eq!(kinds, [SequenceSettings, SequenceBehind]);
+    inspection::nothing_is_written(&store).await;
+    store.close().await;
+    // An older schema cannot be checked, and is not migrated.
+    let empty = Database::create().await;
+    let error = PostgresStore::options().for_inspection().connect(empty.url()).await.unwrap_err();
+    assert!(error.to_string().contains("schema 0"), "{error}");
+    let error = PostgresStore::options().for_inspection().pooled(true).connect(url).await.unwrap_err();
+    assert!(matches!(error, annals::Error::Invalid { .. }), "{error:?}");
     site.close().await;
 }

@@ -10,7 +10,7 @@ use super::{
     Site, assert_found, assert_sound, beside_writers, bounds,
     damage::{self, Damage, damage},
     history::History,
-    verify,
+    inspection, verify,
 };
 use crate::faults::raw;
 
@@ -209,4 +209,25 @@ async fn store_101_a_page_that_cannot_be_read_is_found_or_an_error() {
     }
     // All but pages of indexes that nothing is read by.
     assert!(noticed + 6 >= with_rows, "{noticed} of {with_rows} pages");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_for_inspection_makes_nothing_and_writes_nothing() {
+    let site = InFile::open().await;
+    History::write(&site).await;
+    let path = site.folder.path().join("annals.db");
+    let store = SqliteStore::options().for_inspection().open(&path).await.unwrap();
+    assert_sound(&verify(&store).await);
+    inspection::nothing_is_written(&store).await;
+    store.close().await;
+    // Even where the URL would have it written.
+    let url = format!("sqlite:{}?mode=rwc", path.display());
+    let store = SqliteStore::options().for_inspection().connect(&url).await.unwrap();
+    inspection::nothing_is_written(&store).await;
+    store.close().await;
+    let missing = site.folder.path().join("missing.db");
+    SqliteStore::options().for_inspection().open(&missing).await.unwrap_err();
+    assert!(!missing.exists());
+    let error = SqliteStore::options().for_inspection().open_in_memory().await.unwrap_err();
+    assert!(matches!(error, annals::Error::Invalid { .. }), "{error:?}");
 }
