@@ -139,6 +139,11 @@ impl Session {
         self.database_url.as_deref().ok_or_else(missing)
     }
 
+    /// Opens the database to look at it only, whatever state it is in.
+    pub async fn inspect(&self) -> Result<Database, Failure> {
+        Ok(Database::inspect(self.url()?).await?)
+    }
+
     /// Opens the database, if it is there and has the schema of this version.
     pub async fn open(&self) -> Result<Database, Failure> {
         Ok(Database::open(self.url()?, self.schema.as_deref()).await?)

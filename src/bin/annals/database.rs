@@ -59,6 +59,17 @@ pub fn postgres(schema: Option<&str>) -> PostgresOptions {
 }
 
 impl Database {
+    /// Opens a database that is there to look at it only, also one that the store would refuse.
+    pub async fn inspect(url: &str) -> Result<Self, Error> {
+        match Kind::of(url)? {
+            Kind::Sqlite => SqliteStore::options().for_inspection().connect(url).await.map(Self::Sqlite),
+            Kind::Postgres => {
+                let options = PostgresStore::options().writers(1).readers(1).works(1).for_inspection();
+                options.connect(url).await.map(Self::Postgres)
+            }
+        }
+    }
+
     /// Opens a database that is there, with the schema of this version.
     ///
     /// It is neither made nor migrated.

@@ -34,6 +34,11 @@ impl Printer {
         Self { format, quiet, styled: is_terminal && !is_plain, is_terminal }
     }
 
+    /// How data is to be written.
+    pub const fn format(&self) -> Format {
+        self.format
+    }
+
     /// Data is for people.
     pub fn is_table(&self) -> bool {
         self.format == Format::Table

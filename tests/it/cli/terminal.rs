@@ -11,7 +11,7 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use super::{place, program::annals};
 
 /// Runs the program at a terminal, at which somebody types this: the exit code, and what is on the screen.
-fn at_a_terminal(url: &str, args: &[&str], typed: &str, is_plain: bool) -> (Option<i32>, String) {
+pub fn at_a_terminal(url: &str, args: &[&str], typed: &str, is_plain: bool) -> (Option<i32>, String) {
     let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&ours).unwrap();
     unlockpt(&ours).unwrap();

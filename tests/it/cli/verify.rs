@@ -1,1 +1,0 @@
-//! `annals verify`: faults are planted, found and named.

@@ -1,0 +1,97 @@
+//! A page of a file that cannot be read, and whoever reads the findings going away.
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _},
+    path::Path,
+    process::Stdio,
+};
+
+use sqlx::Connection as _;
+
+use super::ground::Ground;
+use crate::{
+    cli::program::{annals, ended, run_on},
+    faults::raw,
+};
+
+const PAGE_BYTES: u64 = 4_096;
+
+/// The pages that a check has no need of: the migrations, of which the last number is in the index, and the fences.
+async fn pages_apart(path: &Path) -> Vec<u64> {
+    let mut file = raw(path).await;
+    let roots = "SELECT rootpage FROM sqlite_schema WHERE name IN ('annals_migrations', 'annals_fences')";
+    let roots: Vec<i64> = sqlx::query_scalar(roots).fetch_all(&mut file).await.unwrap();
+    file.close().await.unwrap();
+    assert_eq!(roots.len(), 2);
+    // SQLite counts from 1.
+    roots.into_iter().map(|root| root.cast_unsigned() - 1).collect()
+}
+
+/// The pages of a file whose first byte says that they hold rows of a table.
+fn leaf_pages(path: &Path) -> Vec<u64> {
+    let bytes = std::fs::read(path).unwrap();
+    let pages = bytes.chunks(PAGE_BYTES as usize).enumerate().skip(1);
+    pages.filter(|(_, page)| page[0] == 0x0d && page[3..5] != [0, 0]).map(|(number, _)| number as u64).collect()
+}
+
+fn overwrite(path: &Path, page: u64, bytes: &[u8]) {
+    let mut file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+    file.seek(SeekFrom::Start(page * PAGE_BYTES)).unwrap();
+    file.write_all(bytes).unwrap();
+}
+
+/// Every leaf page in turn: the schema's own cannot be opened, all others are named.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_is_overwritten_is_named_and_nothing_crashes() {
+    let (ground, _shop) = Ground::sqlite().await;
+    let plot = ground.plot("pages").await;
+    let (path, whole) = (plot.path(), std::fs::read(plot.path()).unwrap());
+    let (mut named, mut refused) = (0, 0);
+    let apart = pages_apart(&path).await;
+    for page in leaf_pages(&path).into_iter().filter(|page| !apart.contains(page)) {
+        std::fs::write(&path, &whole).unwrap();
+        overwrite(&path, page, &[0xff; 4_096]);
+        let (code, out, err) = run_on(&plot.url, &["verify"]);
+        match code {
+            3 => {
+                named += 1;
+                assert!(out.contains("table-unreadable") && out.contains(" cannot be read on"), "page {page}: {out}");
+                assert!(err.contains("not everything could be read"), "page {page}: {err}");
+                let events = out.contains("annals_events cannot be read on behind event ");
+                assert!(events || !out.contains("annals_events"), "page {page}: {out}");
+            }
+            // Its own list of migrations.
+            1 => refused += 1,
+            _ => panic!("page {page}: exit code {code}: {out}{err}"),
+        }
+    }
+    assert!(named >= 10 && refused <= 2, "{named} pages were named, {refused} kept the file from being opened");
+}
+
+/// What a shell does to `annals verify | head -1`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_has_seen_enough_ends_the_check() {
+    let (ground, _shop) = Ground::sqlite().await;
+    let plot = ground.plot("all_wrong").await;
+    plot.plant("UPDATE annals_events SET checksum = checksum + 1").await;
+    let mut command = annals(&["verify", "--database-url", &plot.url]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let mut err = String::new();
+    BufReader::new(child.stderr.take().unwrap()).read_to_string(&mut err).unwrap();
+    assert_eq!((child.wait().unwrap().code(), err.as_str()), (Some(0), ""));
+    // And none that cannot.
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let all = BufReader::new(child.stdout.take().unwrap()).lines().count();
+    assert_eq!((child.wait().unwrap().code(), all > 300), (Some(3), true), "{all} lines");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_changes_no_byte_of_the_file() {
+    let (ground, _shop) = Ground::sqlite().await;
+    let plot = ground.plot("unchanged").await;
+    let before = std::fs::read(plot.path()).unwrap();
+    let mut command = annals(&["verify", "--database-url", &plot.url]);
+    assert_eq!(ended(command.output().unwrap()).0, 0);
+    assert_eq!(std::fs::read(plot.path()).unwrap(), before);
+}
