@@ -22,6 +22,7 @@ pub mod sqlite;
 pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod transfer;
 
 #[cfg(feature = "postgres")]
 #[doc(inline)]

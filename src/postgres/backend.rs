@@ -44,7 +44,7 @@ const RERUN_FOR: Duration = Duration::from_secs(5);
 /// Connections of each kind.
 #[derive(Debug)]
 pub(super) struct PostgresBackend {
-    writers: Connections,
+    pub(super) writers: Connections,
     loaders: Connections,
     pub(super) readers: Connections,
     pub(super) keepers: Connections,

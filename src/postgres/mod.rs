@@ -45,6 +45,7 @@ mod steps;
 mod store;
 mod timer;
 mod timers;
+mod transfer;
 mod turn;
 mod work;
 

@@ -35,6 +35,12 @@ pub(super) const DELETE_PARKED_EVENTS: &str = include_str!("sql/delete_parked_ev
 pub(super) const DELETE_RECEIPT: &str = include_str!("sql/delete_receipt.sql");
 pub(super) const DROP_PARKED_EVENTS: &str = include_str!("sql/drop_parked_events.sql");
 pub(super) const EXPIRE_RESPONSE: &str = include_str!("sql/expire_response.sql");
+pub(super) const EXPORT_CHECKPOINTS: &str = include_str!("sql/export_checkpoints.sql");
+pub(super) const EXPORT_MESSAGE_PLACES: &str = include_str!("sql/export_message_places.sql");
+pub(super) const EXPORT_MESSAGES: &str = include_str!("sql/export_messages.sql");
+pub(super) const EXPORT_PARKED_EVENTS: &str = include_str!("sql/export_parked_events.sql");
+pub(super) const EXPORT_TIMERS: &str = include_str!("sql/export_timers.sql");
+pub(super) const EXPORT_RECEIPTS: &str = include_str!("sql/export_receipts.sql");
 pub(super) const FAIL_TIMER: &str = include_str!("sql/fail_timer.sql");
 pub(super) const FIND_ACTIVITY: &str = include_str!("sql/find_activity.sql");
 pub(super) const FIND_CALL: &str = include_str!("sql/find_call.sql");
@@ -42,17 +48,27 @@ pub(super) const FIND_CORRELATED_EVENTS: &str = include_str!("sql/find_correlate
 pub(super) const FIND_CORRELATED_EVENTS_BACKWARD: &str = include_str!("sql/find_correlated_events_backward.sql");
 pub(super) const FIND_EVENTS: &str = include_str!("sql/find_events.sql");
 pub(super) const FIND_EVENTS_BACKWARD: &str = include_str!("sql/find_events_backward.sql");
+pub(super) const FIND_WRITTEN_EVENTS: &str = include_str!("sql/find_written_events.sql");
 pub(super) const FIND_LEASE: &str = include_str!("sql/find_lease.sql");
 pub(super) const FIND_MESSAGE: &str = include_str!("sql/find_message.sql");
 pub(super) const FIND_MIGRATIONS_TABLE: &str = include_str!("sql/find_migrations_table.sql");
+pub(super) const FIND_RECEIPTS: &str = include_str!("sql/find_receipts.sql");
 pub(super) const FIND_RESPONSE: &str = include_str!("sql/find_response.sql");
 pub(super) const FIND_TIMER: &str = include_str!("sql/find_timer.sql");
+pub(super) const FIND_VERSIONS: &str = include_str!("sql/find_versions.sql");
 pub(super) const FIRE_TIMER: &str = include_str!("sql/fire_timer.sql");
 pub(super) const FORGET_CALL: &str = include_str!("sql/forget_call.sql");
 pub(super) const FORGET_TIMER: &str = include_str!("sql/forget_timer.sql");
 pub(super) const FREE_RESPONSE: &str = include_str!("sql/free_response.sql");
 pub(super) const GIVE_BACK_TIMER: &str = include_str!("sql/give_back_timer.sql");
 pub(super) const HOLD_LEASE: &str = include_str!("sql/hold_lease.sql");
+pub(super) const IMPORT_CHECKPOINTS: &str = include_str!("sql/import_checkpoints.sql");
+pub(super) const IMPORT_MESSAGE_PLACES: &str = include_str!("sql/import_message_places.sql");
+pub(super) const IMPORT_MESSAGES: &str = include_str!("sql/import_messages.sql");
+pub(super) const IMPORT_PARKED_EVENTS: &str = include_str!("sql/import_parked_events.sql");
+pub(super) const IMPORT_TIMERS: &str = include_str!("sql/import_timers.sql");
+pub(super) const IMPORT_EVENTS: &str = include_str!("sql/import_events.sql");
+pub(super) const IMPORT_RECEIPTS: &str = include_str!("sql/import_receipts.sql");
 pub(super) const LET_GO_OF_CALL: &str = include_str!("sql/let_go_of_call.sql");
 pub(super) const LET_GO_OF_RESPONSE: &str = include_str!("sql/let_go_of_response.sql");
 pub(super) const LIST_CALLS: &str = include_str!("sql/list_calls.sql");
@@ -127,7 +143,7 @@ pub(super) const WITHDRAW_MESSAGE: &str = include_str!("sql/withdraw_message.sql
 pub(super) const WRITE_STEP: &str = include_str!("sql/write_step.sql");
 
 /// Every statement by its file's name.
-pub(super) const ALL: [(&str, &str); 125] = [
+pub(super) const ALL: [(&str, &str); 141] = [
     ("abandoned_requests", ABANDONED_REQUESTS),
     ("advance_checkpoint", ADVANCE_CHECKPOINT),
     ("append_batch", APPEND_BATCH),
@@ -163,6 +179,12 @@ pub(super) const ALL: [(&str, &str); 125] = [
     ("delete_receipt", DELETE_RECEIPT),
     ("drop_parked_events", DROP_PARKED_EVENTS),
     ("expire_response", EXPIRE_RESPONSE),
+    ("export_checkpoints", EXPORT_CHECKPOINTS),
+    ("export_message_places", EXPORT_MESSAGE_PLACES),
+    ("export_messages", EXPORT_MESSAGES),
+    ("export_parked_events", EXPORT_PARKED_EVENTS),
+    ("export_timers", EXPORT_TIMERS),
+    ("export_receipts", EXPORT_RECEIPTS),
     ("fail_timer", FAIL_TIMER),
     ("find_activity", FIND_ACTIVITY),
     ("find_call", FIND_CALL),
@@ -170,17 +192,27 @@ pub(super) const ALL: [(&str, &str); 125] = [
     ("find_correlated_events_backward", FIND_CORRELATED_EVENTS_BACKWARD),
     ("find_events", FIND_EVENTS),
     ("find_events_backward", FIND_EVENTS_BACKWARD),
+    ("find_written_events", FIND_WRITTEN_EVENTS),
     ("find_lease", FIND_LEASE),
     ("find_message", FIND_MESSAGE),
     ("find_migrations_table", FIND_MIGRATIONS_TABLE),
+    ("find_receipts", FIND_RECEIPTS),
     ("find_response", FIND_RESPONSE),
     ("find_timer", FIND_TIMER),
+    ("find_versions", FIND_VERSIONS),
     ("fire_timer", FIRE_TIMER),
     ("forget_call", FORGET_CALL),
     ("forget_timer", FORGET_TIMER),
     ("free_response", FREE_RESPONSE),
     ("give_back_timer", GIVE_BACK_TIMER),
     ("hold_lease", HOLD_LEASE),
+    ("import_events", IMPORT_EVENTS),
+    ("import_receipts", IMPORT_RECEIPTS),
+    ("import_checkpoints", IMPORT_CHECKPOINTS),
+    ("import_message_places", IMPORT_MESSAGE_PLACES),
+    ("import_messages", IMPORT_MESSAGES),
+    ("import_parked_events", IMPORT_PARKED_EVENTS),
+    ("import_timers", IMPORT_TIMERS),
     ("let_go_of_call", LET_GO_OF_CALL),
     ("let_go_of_response", LET_GO_OF_RESPONSE),
     ("list_calls", LIST_CALLS),

@@ -56,6 +56,12 @@ impl PostgresStore {
         self.front.backend()
     }
 
+    /// Wakes those who wait for events, after a commit that went past the queue.
+    pub(super) fn committed(&self) {
+        self.front.committed();
+        self.front.backend().notices.committed();
+    }
+
     pub(super) async fn connect_with(connect: PgConnectOptions, options: PostgresOptions) -> Result<Self, Error> {
         let mut first = pool::connect(&options.apply(connect.clone(), Role::Work), options.acquire_timeout).await?;
         let migrated = if options.inspects {

@@ -29,6 +29,7 @@ mod store;
 mod timer;
 mod timers;
 mod transaction;
+mod transfer;
 mod work;
 
 pub use migrate::{SCHEMA_VERSION, schema_script};

@@ -30,26 +30,40 @@ pub(super) const DRAW_FENCES: &str = include_str!("sql/draw_fences.sql");
 pub(super) const DROP_PARKED_EVENTS: &str = include_str!("sql/drop_parked_events.sql");
 pub(super) const DUE_TIMERS: &str = include_str!("sql/due_timers.sql");
 pub(super) const EXPIRE_RESPONSE: &str = include_str!("sql/expire_response.sql");
+pub(super) const EXPORT_CHECKPOINTS: &str = include_str!("sql/export_checkpoints.sql");
+pub(super) const EXPORT_MESSAGE_PLACES: &str = include_str!("sql/export_message_places.sql");
+pub(super) const EXPORT_MESSAGES: &str = include_str!("sql/export_messages.sql");
+pub(super) const EXPORT_PARKED_EVENTS: &str = include_str!("sql/export_parked_events.sql");
+pub(super) const EXPORT_TIMERS: &str = include_str!("sql/export_timers.sql");
+pub(super) const EXPORT_RECEIPTS: &str = include_str!("sql/export_receipts.sql");
 pub(super) const FAIL_TIMER: &str = include_str!("sql/fail_timer.sql");
 pub(super) const FIND_CALL: &str = include_str!("sql/find_call.sql");
 pub(super) const FIND_CORRELATED_EVENTS: &str = include_str!("sql/find_correlated_events.sql");
 pub(super) const FIND_CORRELATED_EVENTS_BACKWARD: &str = include_str!("sql/find_correlated_events_backward.sql");
 pub(super) const FIND_EVENTS: &str = include_str!("sql/find_events.sql");
 pub(super) const FIND_EVENTS_BACKWARD: &str = include_str!("sql/find_events_backward.sql");
+pub(super) const FIND_WRITTEN_EVENTS: &str = include_str!("sql/find_written_events.sql");
 pub(super) const FIND_HIGHER_FENCE: &str = include_str!("sql/find_higher_fence.sql");
 pub(super) const FIND_LEASE: &str = include_str!("sql/find_lease.sql");
 pub(super) const FIND_MESSAGE: &str = include_str!("sql/find_message.sql");
 pub(super) const FIND_MIGRATIONS_TABLE: &str = include_str!("sql/find_migrations_table.sql");
 pub(super) const FIND_OBJECT: &str = include_str!("sql/find_object.sql");
 pub(super) const FIND_PLACE: &str = include_str!("sql/find_place.sql");
+pub(super) const FIND_RECEIPTS: &str = include_str!("sql/find_receipts.sql");
 pub(super) const FIND_RESPONSE: &str = include_str!("sql/find_response.sql");
 pub(super) const FIND_STEP: &str = include_str!("sql/find_step.sql");
 pub(super) const FIND_TIMER: &str = include_str!("sql/find_timer.sql");
+pub(super) const FIND_VERSIONS: &str = include_str!("sql/find_versions.sql");
 pub(super) const FIRE_TIMER: &str = include_str!("sql/fire_timer.sql");
 pub(super) const FORGET_CALL: &str = include_str!("sql/forget_call.sql");
 pub(super) const FORGET_TIMER: &str = include_str!("sql/forget_timer.sql");
 pub(super) const FREE_RESPONSE: &str = include_str!("sql/free_response.sql");
 pub(super) const GIVE_BACK_TIMER: &str = include_str!("sql/give_back_timer.sql");
+pub(super) const IMPORT_CHECKPOINTS: &str = include_str!("sql/import_checkpoints.sql");
+pub(super) const IMPORT_MESSAGE_PLACES: &str = include_str!("sql/import_message_places.sql");
+pub(super) const IMPORT_MESSAGES: &str = include_str!("sql/import_messages.sql");
+pub(super) const IMPORT_PARKED_EVENTS: &str = include_str!("sql/import_parked_events.sql");
+pub(super) const IMPORT_TIMERS: &str = include_str!("sql/import_timers.sql");
 pub(super) const INSERT_EVENT: &str = include_str!("sql/insert_event.sql");
 pub(super) const INSERT_RECEIPT: &str = include_str!("sql/insert_receipt.sql");
 pub(super) const LET_GO_OF_CALL: &str = include_str!("sql/let_go_of_call.sql");
@@ -119,7 +133,7 @@ pub(super) const WAKE_TIMERS: &str = include_str!("sql/wake_timers.sql");
 pub(super) const WRITE_STEP: &str = include_str!("sql/write_step.sql");
 
 /// The statements that are sent as they stand.
-const WHOLE: [(&str, &str); 112] = [
+const WHOLE: [(&str, &str); 123] = [
     ("abandoned_requests", ABANDONED_REQUESTS),
     ("advance_checkpoint", ADVANCE_CHECKPOINT),
     ("audit_checkpoints", AUDIT_CHECKPOINTS),
@@ -148,6 +162,12 @@ const WHOLE: [(&str, &str); 112] = [
     ("drop_parked_events", DROP_PARKED_EVENTS),
     ("due_timers", DUE_TIMERS),
     ("expire_response", EXPIRE_RESPONSE),
+    ("export_checkpoints", EXPORT_CHECKPOINTS),
+    ("export_message_places", EXPORT_MESSAGE_PLACES),
+    ("export_messages", EXPORT_MESSAGES),
+    ("export_parked_events", EXPORT_PARKED_EVENTS),
+    ("export_timers", EXPORT_TIMERS),
+    ("export_receipts", EXPORT_RECEIPTS),
     ("fail_timer", FAIL_TIMER),
     ("find_call", FIND_CALL),
     ("find_correlated_events", FIND_CORRELATED_EVENTS),
@@ -168,6 +188,11 @@ const WHOLE: [(&str, &str); 112] = [
     ("forget_timer", FORGET_TIMER),
     ("free_response", FREE_RESPONSE),
     ("give_back_timer", GIVE_BACK_TIMER),
+    ("import_checkpoints", IMPORT_CHECKPOINTS),
+    ("import_message_places", IMPORT_MESSAGE_PLACES),
+    ("import_messages", IMPORT_MESSAGES),
+    ("import_parked_events", IMPORT_PARKED_EVENTS),
+    ("import_timers", IMPORT_TIMERS),
     ("let_go_of_call", LET_GO_OF_CALL),
     ("let_go_of_response", LET_GO_OF_RESPONSE),
     ("list_calls", LIST_CALLS),
@@ -238,6 +263,9 @@ const WHOLE: [(&str, &str); 112] = [
 pub(super) fn all() -> Vec<(&'static str, String)> {
     let mut all: Vec<_> = WHOLE.iter().map(|(name, sql)| (*name, (*sql).to_owned())).collect();
     for (name, many) in [
+        ("find_written_events", ManyRows::to_cover(FIND_WRITTEN_EVENTS)),
+        ("find_receipts", ManyRows::to_cover(FIND_RECEIPTS)),
+        ("find_versions", ManyRows::to_cover(FIND_VERSIONS)),
         ("insert_event", ManyRows::to_fill(INSERT_EVENT)),
         ("insert_receipt", ManyRows::to_fill(INSERT_RECEIPT)),
         ("read_standing", ManyRows::to_cover(READ_STANDING)),

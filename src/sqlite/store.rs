@@ -67,6 +67,11 @@ impl SqliteStore {
         self.front.backend()
     }
 
+    /// Wakes those who wait for events, after a commit that went past the queue.
+    pub(super) fn committed(&self) {
+        self.front.committed();
+    }
+
     pub(super) async fn connect_with(
         connect: SqliteConnectOptions,
         place: Place,

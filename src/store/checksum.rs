@@ -145,18 +145,18 @@ impl Trail {
 
     /// Checks the next event of a log.
     ///
-    /// The events of an append stand side by side in it.
+    /// The events of an append stand side by side in it, unless the log was imported from a database where others could
+    /// write in between: then the place of one that comes alone is looked for.
     ///
     /// # Errors
     ///
     /// As for [`follow`](Self::follow).
     pub fn follow_log(&mut self, event: &EventRef<'_>) -> Result<(), Error> {
         let index = match &self.last {
-            Some(last) if last.is_followed_by(event) => last.index.map(|index| index + 1),
-            Some(_) => Some(0),
-            None => (event.sequence == 1).then_some(0),
+            Some(last) if last.is_followed_by(event) => last.index.map(|index| check(event, index + 1)).transpose()?,
+            Some(_) => Some(event_index(event, 0).ok_or_else(|| damaged(event))?),
+            None => (event.sequence == 1).then(|| check(event, 0)).transpose()?,
         };
-        let index = index.map(|index| check(event, index)).transpose()?;
         self.last = Some(Step::of(event, index));
         Ok(())
     }
@@ -245,15 +245,32 @@ fn missing(sequence: u64, aggregate_id: Uuid) -> Error {
 
 fn check(event: &EventRef<'_>, index: u32) -> Result<u32, Error> {
     // Two appends of one command id can stand side by side, where a receipt expired between them.
-    for index in [index, 0] {
-        let shape = (event.event_type, event.schema_version);
-        let found = event_checksum(event.aggregate_id, event.command_id, index, shape, event.payload, event.metadata);
-        if found == event.checksum {
-            return Ok(index);
-        }
-    }
+    [index, 0].into_iter().find(|index| is_at(event, *index)).ok_or_else(|| damaged(event))
+}
+
+/// The most places within an append that are tried for an event whose own is not known.
+const TRIED_INDEXES: u32 = 65_536;
+
+/// Finds the place of an event within its append, from 0, by its checksum.
+///
+/// The likely one is tried first, then all that its sequence leaves room for, up to 65,536. `None`: the event is not the one
+/// that was written.
+#[must_use]
+pub fn event_index(event: &EventRef<'_>, likely: u32) -> Option<u32> {
+    let places = u32::try_from(event.sequence).unwrap_or(u32::MAX).min(TRIED_INDEXES);
+    [likely].into_iter().chain(0..places).find(|index| is_at(event, *index))
+}
+
+/// Whether an event was written as this one of its append.
+fn is_at(event: &EventRef<'_>, index: u32) -> bool {
+    let EventRef { aggregate_id, command_id, payload, metadata, .. } = *event;
+    let shape = (event.event_type, event.schema_version);
+    event_checksum(aggregate_id, command_id, index, shape, payload, metadata) == event.checksum
+}
+
+fn damaged(event: &EventRef<'_>) -> Error {
     let aggregate = AggregateName::new(event.aggregate_type, event.aggregate_id);
-    Err(Error::corrupt(format!("the checksum of event {} of {aggregate} does not match", event.sequence)))
+    Error::corrupt(format!("the checksum of event {} of {aggregate} does not match", event.sequence))
 }
 
 #[cfg(test)]

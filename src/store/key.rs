@@ -65,7 +65,6 @@ impl IdempotencyKey {
     }
 
     /// Takes a key as it was stored, those that no client could send included.
-    #[cfg(any(feature = "sqlite", feature = "postgres"))]
     pub(crate) fn from_stored(stored: &str) -> Self {
         Self(stored.into())
     }

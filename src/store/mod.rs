@@ -28,6 +28,7 @@ mod json_pointer;
 mod key;
 mod limits;
 mod metadata;
+mod moved_row;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod moves;
 mod page;
@@ -63,6 +64,7 @@ mod timer_limits;
 mod timers;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod transaction;
+mod transfer;
 mod version;
 mod watch;
 mod work;
@@ -86,7 +88,7 @@ pub(crate) use checkpoint_limits::{
     check_table_name, storable_text,
 };
 pub use checkpoints::{CheckpointStore, CheckpointWork, ProjectionStore};
-pub use checksum::{Trail, event_checksum};
+pub use checksum::{Trail, event_checksum, event_index};
 #[cfg(feature = "client")]
 pub(crate) use client_key_limits::CALL_BODY_BYTES;
 pub use client_keys::{BegunCall, CallLease, CallName, CallQuery, KeyStore, NewCall, PendingCall, TakenCall};
@@ -111,6 +113,9 @@ pub use limits::Limits;
 pub(crate) use limits::check_lease;
 pub(crate) use limits::is_valid_event_type;
 pub use metadata::Metadata;
+pub use moved_row::{
+    MovedCheckpoint, MovedMessage, MovedMessagePlace, MovedParkedEvent, MovedRow, MovedTimer, RowKind,
+};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use moves::Moves;
 pub use page::{Page, PageQuery};
@@ -152,6 +157,9 @@ pub(crate) use timer_limits::{
 pub use timers::{TimerStore, TimerWork};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use transaction::HeldTransaction;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) use transfer::{Arrivals, ReceiptAction, ReceiptPlace};
+pub use transfer::{Misfit, MisfitKind, MovedReceipt, TransferError, TransferStore, Written};
 pub use version::{ExpectedVersion, Position};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use version::{from_column, to_column};

@@ -31,7 +31,7 @@ pub(crate) struct Args {
     pub(crate) database_url: Option<String>,
 
     /// What is done.
-    #[arg(long, value_delimiter = ',', default_values_t = [Kind::Lifecycle, Kind::Contended, Kind::Load, Kind::Log, Kind::Latency, Kind::Http, Kind::Sweep])]
+    #[arg(long, value_delimiter = ',', default_values_t = [Kind::Lifecycle, Kind::Contended, Kind::Load, Kind::Log, Kind::Latency, Kind::Http, Kind::Sweep, Kind::Import])]
     work: Vec<Kind>,
 
     /// How many commands a contender runs; loads follow from it.
@@ -91,6 +91,8 @@ enum Kind {
     Http,
     /// Claims of new keys, while expired answers are swept away.
     Sweep,
+    /// An export, read into a fresh database; 200,000 events at the least.
+    Import,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -107,7 +109,7 @@ impl Args {
             Kind::Contended => vec![Work::Contended],
             Kind::Load => [1_000, 10_000].map(|events| Work::Load { events }).into(),
             // Measured in another way.
-            Kind::Log | Kind::Latency | Kind::Http | Kind::Sweep => Vec::new(),
+            Kind::Log | Kind::Latency | Kind::Http | Kind::Sweep | Kind::Import => Vec::new(),
         };
         self.work.iter().flat_map(of_kind).collect()
     }
@@ -116,6 +118,15 @@ impl Args {
     pub(crate) fn log_orders(&self) -> Vec<u64> {
         let mut orders: Vec<_> = self.events.iter().map(|events| log::orders_of(*events)).collect();
         orders.retain(|_| self.work.contains(&Kind::Log));
+        orders.sort_unstable();
+        orders.dedup();
+        orders
+    }
+
+    /// How many orders are imported; none where none are to be.
+    pub(crate) fn imported_orders(&self) -> Vec<u64> {
+        let mut orders: Vec<_> = self.events.iter().map(|events| log::orders_of(*events.max(&200_000))).collect();
+        orders.retain(|_| self.work.contains(&Kind::Import));
         orders.sort_unstable();
         orders.dedup();
         orders

@@ -22,6 +22,7 @@ mod cell;
 mod conditions;
 mod contender;
 mod http;
+mod import;
 mod latency;
 mod log;
 mod order;
@@ -102,7 +103,12 @@ async fn run(args: &Args) -> Result<Report> {
     for engine in args.engines() {
         sweeps.extend(sweep::measure(args, *engine, server.as_mut()).await?);
     }
-    Ok(Report { conditions, rounds: args.rounds, commands: args.commands, groups, logs, latencies, requests, sweeps })
+    let mut imports = Vec::new();
+    for engine in args.engines() {
+        imports.extend(import::measure(args, *engine, server.as_mut()).await?);
+    }
+    let (rounds, commands) = (args.rounds, args.commands);
+    Ok(Report { conditions, rounds, commands, groups, logs, latencies, requests, sweeps, imports })
 }
 
 async fn measure(group: &mut Group, args: &Args, mut server: Option<&mut RunServer>) -> Result<()> {

@@ -7,6 +7,7 @@ use crate::{
     conditions::Conditions,
     contender::{self, BASELINE},
     http::HttpGroup,
+    import::ImportGroup,
     latency::Latencies,
     log::LogGroup,
     place::Engine,
@@ -26,6 +27,7 @@ pub(crate) struct Report {
     pub(crate) latencies: Vec<Latencies>,
     pub(crate) requests: Vec<HttpGroup>,
     pub(crate) sweeps: Vec<SweepGroup>,
+    pub(crate) imports: Vec<ImportGroup>,
 }
 
 /// One piece of work.

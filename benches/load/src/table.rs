@@ -17,7 +17,8 @@ impl fmt::Display for Report {
         self.logs.iter().try_for_each(|log| log.fmt(f))?;
         self.latencies.iter().try_for_each(|latencies| latencies.fmt(f))?;
         self.requests.iter().try_for_each(|requests| requests.fmt(f))?;
-        self.sweeps.iter().try_for_each(|sweep| sweep.fmt(f))
+        self.sweeps.iter().try_for_each(|sweep| sweep.fmt(f))?;
+        self.imports.iter().try_for_each(|import| import.fmt(f))
     }
 }
 

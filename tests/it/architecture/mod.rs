@@ -8,12 +8,13 @@ use std::path::Path;
 use paths::Finding;
 
 /// Each room with the rooms it may use. A room also uses itself.
-const ROOMS: [(&str, &[&str]); 12] = [
+const ROOMS: [(&str, &[&str]); 13] = [
     ("domain", &[]),
     ("store", &["domain"]),
     ("command", &["domain", "store"]),
     ("read", &["domain", "store"]),
     ("process", &["domain", "store", "command", "read"]),
+    ("transfer", &["domain", "store"]),
     ("http", &["domain", "store", "command", "read", "process"]),
     ("sqlite", &["domain", "store"]),
     ("postgres", &["domain", "store"]),

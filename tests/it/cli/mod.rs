@@ -3,9 +3,9 @@
 mod bench;
 mod completions;
 mod edges;
-mod export;
 mod look;
 mod migrate;
+mod moving;
 mod place;
 mod program;
 mod responses;

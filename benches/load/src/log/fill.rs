@@ -25,7 +25,7 @@ const APPENDS: [Range<usize>; 4] = [0..5, 5..6, 6..7, 7..8];
 const TIDY_UP: &str = "VACUUM (ANALYZE) annals_events";
 
 /// Writes the orders with these numbers.
-pub(super) async fn fill(place: &Place, orders: Range<u64>) -> Result<()> {
+pub(crate) async fn fill(place: &Place, orders: Range<u64>) -> Result<()> {
     let store = Store::open(place).await?;
     let mut from = orders.start;
     while from < orders.end {

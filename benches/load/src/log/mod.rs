@@ -9,7 +9,11 @@ use anyhow::{Context as _, Result, ensure};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::process::Command;
 
-pub(crate) use self::race::{Lap, Laps, Race};
+pub(crate) use self::{
+    fill::fill as fill_log,
+    order_log::FILE as LOG_FILE,
+    race::{Lap, Laps, Race},
+};
 use crate::{
     args::Args,
     place::{Engine, Place},

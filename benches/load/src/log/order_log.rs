@@ -64,7 +64,7 @@ pub(super) enum Store {
 }
 
 /// The database within its directory.
-pub(super) const FILE: &str = "log.db";
+pub(crate) const FILE: &str = "log.db";
 
 impl Store {
     pub(super) async fn open(place: &Place) -> Result<Self> {

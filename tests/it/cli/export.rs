@@ -1,1 +1,0 @@
-//! `annals export` and `annals import`.
