@@ -22,7 +22,9 @@ pub const fn word(state: &RunState) -> &'static str {
     }
 }
 
-/// The one reason why it is behind, or what else is worth a look; nothing where all is well.
+/// The one reason why it is behind, or what else is worth a look.
+///
+/// Nothing where all is well.
 pub fn of(progress: &Progress, readable: &Readable, now: DateTime<Utc>) -> Option<String> {
     let ago = |since: DateTime<Utc>| span((now - since).to_std().unwrap_or_default());
     let error = progress.failure.as_ref().map(|failure| brief(&failure.message));
