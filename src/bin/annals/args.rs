@@ -141,7 +141,7 @@ impl Session {
 
     /// Opens the database to look at it only, whatever state it is in.
     pub async fn inspect(&self) -> Result<Database, Failure> {
-        Ok(Database::inspect(self.url()?).await?)
+        Ok(Database::inspect(self.url()?, self.schema.as_deref()).await?)
     }
 
     /// Opens the database, if it is there and has the schema of this version.

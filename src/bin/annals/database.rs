@@ -60,13 +60,10 @@ pub fn postgres(schema: Option<&str>) -> PostgresOptions {
 
 impl Database {
     /// Opens a database that is there to look at it only, also one that the store would refuse.
-    pub async fn inspect(url: &str) -> Result<Self, Error> {
+    pub async fn inspect(url: &str, schema: Option<&str>) -> Result<Self, Error> {
         match Kind::of(url)? {
             Kind::Sqlite => SqliteStore::options().for_inspection().connect(url).await.map(Self::Sqlite),
-            Kind::Postgres => {
-                let options = PostgresStore::options().writers(1).readers(1).works(1).for_inspection();
-                options.connect(url).await.map(Self::Postgres)
-            }
+            Kind::Postgres => postgres(schema).for_inspection().connect(url).await.map(Self::Postgres),
         }
     }
 
