@@ -59,7 +59,9 @@ pub fn postgres(schema: Option<&str>) -> PostgresOptions {
 }
 
 impl Database {
-    /// Opens a database that is there to look at it only, also one that the store would refuse.
+    /// Opens a database that is there to look at it only.
+    ///
+    /// Also one that the store would refuse.
     pub async fn inspect(url: &str, schema: Option<&str>) -> Result<Self, Error> {
         match Kind::of(url)? {
             Kind::Sqlite => SqliteStore::options().for_inspection().connect(url).await.map(Self::Sqlite),

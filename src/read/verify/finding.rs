@@ -94,7 +94,7 @@ pub struct Finding {
     pub position: Option<Position>,
     /// The command it is about.
     pub command_id: Option<Uuid>,
-    /// The checkpoint or the parked event it is about, by the name of the subscription or projection.
+    /// The subscription or projection whose checkpoint or parked event it is about.
     pub checkpoint: Option<String>,
     /// What is wrong, in a sentence that names the place.
     pub message: String,
