@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use annals::{
-    EventStore as _, EventStoreExt as _, LogQuery, ManualClock,
+    EventStoreExt as _, LogQuery, ManualClock,
     store::{Auditable, TransferStore},
 };
 
