@@ -8,7 +8,10 @@ use std::{
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
-use super::{place, program::annals};
+use super::{
+    place,
+    program::{annals, run_on},
+};
 
 /// Runs the program at a terminal, at which somebody types this: the exit code, and what is on the screen.
 pub fn at_a_terminal(url: &str, args: &[&str], typed: &str, is_plain: bool) -> (Option<i32>, String) {
@@ -44,4 +47,24 @@ async fn headings_are_bold_at_a_terminal_unless_nobody_wants_it() {
     let (code, screen) = at_a_terminal(&url, &["types"], "", true);
     assert_eq!((code, screen.contains('\u{1b}')), (Some(0), false), "{screen:?}");
     assert!(screen.contains("order-placed"), "{screen}");
+}
+
+/// Whoever is asked says yes or no; nobody is asked where there is nobody.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_is_asked_at_a_terminal_and_no_is_the_default() {
+    let (url, store, clock, _folder) = place::sqlite().await;
+    super::shop::fill(&store, &clock).await;
+    super::shop::consume(&store).await;
+    let reset = ["subscriptions", "reset", "receipt-mail", "--to", "start"];
+    let position = async || annals::Consumers::new(&store).progress("receipt-mail").await.unwrap()[0].position.get();
+    for no in ["n\n", "\n", "yesterday\n"] {
+        let (code, screen) = at_a_terminal(&url, &reset, no, true);
+        assert_eq!((code, position().await), (Some(1), 5), "{no:?}: {screen}");
+        assert!(screen.contains("[y/N]") && screen.contains("nothing was done"), "{screen}");
+    }
+    let (code, _, err) = run_on(&url, &reset);
+    assert_eq!((code, position().await), (2, 5), "{err}");
+    assert!(err.contains("--yes"), "{err}");
+    let (code, screen) = at_a_terminal(&url, &reset, "y\n", true);
+    assert_eq!((code, position().await), (Some(0), 0), "{screen}");
 }
