@@ -25,8 +25,8 @@ use super::{
     store::PostgresStore,
 };
 use crate::store::{
-    Audit, Auditable, CheckpointKey, CheckpointRow, Error, EventKey, EventName, EventRow, HeldTransaction, ParkedKey,
-    ParkedRow, Place, Position, PositionSource, ReceiptKey, ReceiptRow, SnapshotRow,
+    Audit, Auditable, CheckpointKey, CheckpointRow, Error, EventKey, EventName, EventRow, Fault, HeldTransaction,
+    ParkedKey, ParkedRow, Place, Position, PositionSource, ReceiptKey, ReceiptRow, SnapshotRow,
 };
 
 /// Holds a read transaction: a snapshot of the whole database, which takes no lock that a writer would meet.
@@ -45,8 +45,11 @@ impl PostgresAudit {
         let mut audit = Self { transaction: HeldTransaction::new(begun, runtime), page_rows: page_rows.max(1) };
         // The transaction sees what is there at its first read. What is not committed by then it never sees, whatever
         // its position: no horizon is needed, sequences have no holes in any snapshot.
-        audit.head().await?;
-        Ok(audit)
+        match audit.head().await {
+            // The end of the log is damaged: that is for whoever reads it to say.
+            Ok(_) | Err(Error::Backend { fault: Fault::Corrupt, .. }) => Ok(audit),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -64,8 +67,10 @@ impl Audit for PostgresAudit {
     }
 
     async fn head(&mut self) -> Result<Position, Error> {
-        let read = sqlx::query(READ_HEAD).bind(i64::MAX).fetch_one(self.transaction.connection());
-        let row = reply(read).await?;
+        let mut savepoint = reply(self.transaction.connection().begin()).await?;
+        let read = reply(sqlx::query(READ_HEAD).bind(i64::MAX).fetch_one(&mut *savepoint)).await;
+        reply(savepoint.rollback()).await?;
+        let row = read?;
         Ok(row::position(named(&row, "position")?)?.unwrap_or(Position::START))
     }
 

@@ -20,8 +20,8 @@ use super::{
     store::SqliteStore,
 };
 use crate::store::{
-    Audit, Auditable, CheckpointKey, CheckpointRow, Error, EventKey, EventName, EventRow, HeldTransaction, ParkedKey,
-    ParkedRow, Place, Position, PositionSource, ReceiptKey, ReceiptRow, SnapshotRow,
+    Audit, Auditable, CheckpointKey, CheckpointRow, Error, EventKey, EventName, EventRow, Fault, HeldTransaction,
+    ParkedKey, ParkedRow, Place, Position, PositionSource, ReceiptKey, ReceiptRow, SnapshotRow,
 };
 
 /// Holds a read transaction.
@@ -38,8 +38,11 @@ impl SqliteAudit {
         let transaction = backend.readers.begin().await.map_err(classify)?;
         let mut audit = Self { transaction: HeldTransaction::new(transaction, runtime), page_rows: page_rows.max(1) };
         // The transaction sees what is there at its first read.
-        audit.head().await?;
-        Ok(audit)
+        match audit.head().await {
+            // The end of the log is damaged: that is for whoever reads it to say.
+            Ok(_) | Err(Error::Backend { fault: Fault::Corrupt, .. }) => Ok(audit),
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use uuid::Uuid;
 
 use super::{Finding, FindingKind, Stage, notes::Notes};
-use crate::store::{Audit, CheckpointRow, Error, EventName};
+use crate::store::{Audit, CheckpointRow, Error, EventName, Position};
 
 /// Makes sure that no checkpoint is ahead of the log, and that the events they remember stand where they say.
 pub(super) async fn check(audit: &mut dyn Audit, notes: &mut Notes<'_>) -> Result<(), Error> {
@@ -13,7 +13,7 @@ pub(super) async fn check(audit: &mut dyn Audit, notes: &mut Notes<'_>) -> Resul
     let has_dense_positions = audit.has_dense_positions();
     let mut visit = |row: CheckpointRow| {
         notes.counts.checkpoints += 1;
-        if let Some(finding) = wrong(&row, notes.head().get(), has_dense_positions) {
+        if let Some(finding) = wrong(&row, notes.head(), has_dense_positions) {
             notes.take(finding);
         }
         ControlFlow::Continue(())
@@ -23,7 +23,7 @@ pub(super) async fn check(audit: &mut dyn Audit, notes: &mut Notes<'_>) -> Resul
     Ok(())
 }
 
-fn wrong(row: &CheckpointRow, head: u64, has_dense_positions: bool) -> Option<Finding> {
+fn wrong(row: &CheckpointRow, head: Option<Position>, has_dense_positions: bool) -> Option<Finding> {
     let CheckpointRow { key, position, remembered, found } = row;
     let name = match key.partition {
         0 => key.name.clone(),
@@ -40,7 +40,10 @@ fn wrong(row: &CheckpointRow, head: u64, has_dense_positions: bool) -> Option<Fi
     };
     // One that begins at the end of a log may stand at a position that was drawn and never used.
     let is_known = has_dense_positions || remembered.is_some();
-    if is_known && u64::try_from(*position).is_ok_and(|position| position > head) {
+    if is_known
+        && let (Some(head), Ok(ahead)) = (head, u64::try_from(*position))
+        && ahead > head.get()
+    {
         let remembered = remembered.as_ref().map(|event| format!(" after {}", shown(event))).unwrap_or_default();
         let message = format!("checkpoint {name} is at position {position}{remembered}, but the log ends at {head}");
         return finding(FindingKind::CheckpointAhead, message);

@@ -37,7 +37,7 @@ pub use self::{
 };
 use crate::{
     domain::Aggregate,
-    store::{Auditable, Error},
+    store::{Auditable, Error, Fault},
 };
 
 /// Findings kept in a report, unless it is told otherwise.
@@ -156,8 +156,16 @@ impl<'s> Verify<'s> {
     /// The store could not be read to its end: there is no report, check again. Damage is no error: it is in the report.
     pub async fn run(mut self) -> Result<Report, Error> {
         let mut audit = self.store.audit(self.bounds.page_rows).await?;
-        let head = audit.head().await?;
+        let (head, unread) = match audit.head().await {
+            Ok(head) => (Some(head), None),
+            Err(error @ Error::Backend { fault: Fault::Corrupt, .. }) => (None, Some(error)),
+            Err(error) => return Err(error),
+        };
         let mut notes = Notes::new(head, self.keep, self.on_finding.take(), self.on_progress.take());
+        if let Some(error) = unread {
+            let message = format!("the end of annals_events cannot be read: {error}");
+            notes.take(Finding::new(FindingKind::TableUnreadable, message));
+        }
         let mut gaps = Gaps::default();
         let mut streams = Streams::new(&mut *audit, &mut notes, (&mut self.folds, &self.types), &mut gaps, self.bounds);
         let by_aggregate = streams.check().await?;

@@ -6,7 +6,7 @@ use crate::store::{Error, Fault, Position};
 /// Takes findings and counts.
 pub(super) struct Notes<'s> {
     pub(super) counts: Counts,
-    head: Position,
+    head: Option<Position>,
     stage: Stage,
     kept: Vec<Finding>,
     keep: usize,
@@ -18,7 +18,7 @@ pub(super) struct Notes<'s> {
 
 impl<'s> Notes<'s> {
     pub(super) fn new(
-        head: Position,
+        head: Option<Position>,
         keep: usize,
         on_finding: Option<OnFinding<'s>>,
         on_progress: Option<OnProgress<'s>>,
@@ -27,7 +27,8 @@ impl<'s> Notes<'s> {
         Self { counts, head, stage, kept, keep, held_rows: 0, most_held_rows: 0, on_finding, on_progress }
     }
 
-    pub(super) const fn head(&self) -> Position {
+    /// The last position, where it could be read.
+    pub(super) const fn head(&self) -> Option<Position> {
         self.head
     }
 
@@ -75,12 +76,12 @@ impl<'s> Notes<'s> {
 
     pub(super) fn show_progress(&mut self) {
         if let Some(see) = &mut self.on_progress {
-            see(&VerifyProgress { stage: self.stage, counts: self.counts, head: self.head });
+            see(&VerifyProgress { stage: self.stage, counts: self.counts, head: self.head.unwrap_or_default() });
         }
     }
 
     pub(super) fn report(self) -> Report {
         let Self { counts, head, kept, most_held_rows, .. } = self;
-        Report { counts, findings: kept, head, most_held_rows }
+        Report { counts, findings: kept, head: head.unwrap_or_default(), most_held_rows }
     }
 }

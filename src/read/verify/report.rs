@@ -66,7 +66,7 @@ pub struct Report {
     pub counts: Counts,
     /// What is wrong: the first findings, as many as were to be kept.
     pub findings: Vec<Finding>,
-    /// The last position of the log that was checked.
+    /// The last position of the log that was checked; 0 where that could not be read.
     pub head: Position,
     /// The most rows that were held at once.
     pub most_held_rows: usize,

@@ -20,7 +20,7 @@ pub(super) async fn check(audit: &mut dyn Audit, notes: &mut Notes<'_>) -> Resul
                 );
                 notes.take(Finding::new(FindingKind::SequenceSettings, message));
             }
-            if u64::try_from(last_drawn).map_or(true, |last| last < head.get()) {
+            if let Some(head) = head.filter(|head| u64::try_from(last_drawn).map_or(true, |last| last < head.get())) {
                 let message = format!(
                     "the sequence annals_positions is at {last_drawn}, but the log ends at position {head}: positions \
                      would be given out again; set it right with setval() before anything is written"

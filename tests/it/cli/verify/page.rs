@@ -55,7 +55,7 @@ async fn a_page_that_is_overwritten_is_named_and_nothing_crashes() {
         match code {
             3 => {
                 named += 1;
-                assert!(out.contains("table-unreadable") && out.contains(" cannot be read on"), "page {page}: {out}");
+                assert!(out.contains("table-unreadable") && out.contains(" cannot be read"), "page {page}: {out}");
                 assert!(err.contains("not everything could be read"), "page {page}: {err}");
                 // Where the first row of all cannot be read there is none to name.
                 behind += usize::from(out.contains(" cannot be read on behind "));
