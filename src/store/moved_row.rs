@@ -93,7 +93,9 @@ pub struct MovedCheckpoint {
     pub partitions: u32,
     /// The version of its code.
     pub version: u32,
-    /// The aggregate of the last event that was handled or passed over; none before the first.
+    /// The aggregate of the last event that was handled or passed over.
+    ///
+    /// None before the first.
     pub aggregate_id: Option<Uuid>,
     /// That event's place within it.
     pub sequence: Option<u64>,

@@ -72,7 +72,9 @@ pub struct Partial {
 }
 
 impl Partial {
-    /// Reads on, up to the end of the last sound line, and tells whether there is something behind that.
+    /// Reads on, up to the end of the last sound line.
+    ///
+    /// Tells whether there is something behind that.
     ///
     /// # Errors
     ///
@@ -141,13 +143,17 @@ impl<'s> Export<'s> {
         self
     }
 
-    /// Sees how far it has come, after every page: how many of each kind, the position, and where it ends.
+    /// Sees how far it has come, after every page.
+    ///
+    /// How many of each kind, the position, and where it ends.
     pub fn on_progress(mut self, see: impl FnMut(&Counts, Position, Position) + Send + 's) -> Self {
         self.on_progress = Some(Box::new(see));
         self
     }
 
-    /// Writes; each line with one call of `write_all`. The caller sees to it that it arrives on a disk.
+    /// Writes; each line with one call of `write_all`.
+    ///
+    /// The caller sees to it that it arrives on a disk.
     ///
     /// # Errors
     ///

@@ -86,7 +86,9 @@ impl Imported {
     }
 }
 
-/// Checks an export from its first line to its last, without a database, and tells how many of each kind are in it.
+/// Checks an export from its first line to its last, without a database.
+///
+/// Tells how many of each kind are in it.
 ///
 /// # Errors
 ///
@@ -103,7 +105,9 @@ impl<'s> Import<'s> {
         Self { store, limits: Limits::default(), on_progress: None }
     }
 
-    /// Reads lines as long as stores with these bounds can have. Default: [`Limits::default`].
+    /// Reads lines as long as stores with these bounds can have.
+    ///
+    /// Default: [`Limits::default`].
     pub const fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self

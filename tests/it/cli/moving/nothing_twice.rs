@@ -70,7 +70,7 @@ async fn what_was_told_or_done_before_a_move_is_not_told_or_done_again<
         let timer = NewTimer { id: Uuid::from_u128(number), due_at: due, payload: r#"{"n":  1}"#.into() };
         store.schedule_timers("reminders", &[timer]).await.unwrap();
     }
-    store.cancel_timer("reminders", Uuid::from_u128(3), Duration::from_secs(1_000_000_000)).await.unwrap();
+    store.cancel_timer("reminders", Uuid::from_u128(3), Duration::from_secs(100_000_000)).await.unwrap();
     for (kind, rows) in rows() {
         for page in rows.chunks(700) {
             assert_eq!(store.write_rows(kind, page).await.unwrap().new, page.len() as u64);

@@ -162,7 +162,9 @@ fn failure(error: MoveError) -> Failure {
     }
 }
 
-/// How many of each kind, for people: events and receipts, and of the others those that there are.
+/// How many of each kind, for people.
+///
+/// Events and receipts, and of the others those that there are.
 pub fn words(counts: &Counts) -> String {
     let of = |number: u64, one: &str| format!("{} {one}{}", grouped(number), if number == 1 { "" } else { "s" });
     let others = [

@@ -16,7 +16,9 @@ use crate::{ending::Failure, verbs::export::GZIP};
 /// The bytes that are read at once.
 const READ_BYTES: usize = 256 << 10;
 
-/// Lines to be read, and how many bytes there are where that is known: as they lie on the disk, gzipped perhaps.
+/// Lines to be read, and how many bytes there are where that is known.
+///
+/// As they lie on the disk, gzipped perhaps.
 pub struct Source {
     pub input: Box<dyn Read + Send>,
     pub length: Option<u64>,
