@@ -191,7 +191,7 @@ impl MovedRow {
                 texts(&row.name, &[row.aggregate_id.to_string(), row.sequence.to_string()])
             }
             (Some(Self::Timer(row)), _) => texts(&row.queue, &[row.timer_id.to_string()]),
-            (Some(Self::Message(row)), _) => texts(&row.consumer, &[row.message_id.clone()]),
+            (Some(Self::Message(row)), _) => texts(&row.consumer, std::slice::from_ref(&row.message_id)),
             (Some(Self::MessagePlace(row)), _) => texts(&row.consumer, &[row.source.to_string()]),
             (None, RowKind::Checkpoint) => texts("", &[before]),
             (None, RowKind::ParkedEvent) => texts("", &[nil, before]),

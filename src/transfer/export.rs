@@ -162,7 +162,7 @@ impl<'s> Export<'s> {
     /// behind it.
     pub async fn run(mut self, out: &mut (dyn Write + Send)) -> Result<Exported, MoveError> {
         let from = std::mem::take(&mut self.from);
-        let begins_at = self.recognise(from.last_event.as_ref()).await?;
+        let begins_at = Self::recognise(self.store, from.last_event.as_ref()).await?;
         let mut writing = Writing { out, line: Vec::new(), track: from.track };
         if writing.track.stage == Stage::Start {
             Header::write(&mut writing.line);
@@ -194,7 +194,7 @@ impl<'s> Export<'s> {
     }
 
     /// Where the last event of the earlier part stands, if it is the same.
-    async fn recognise(&self, last: Option<&RecordedEvent>) -> Result<Cursor, MoveError> {
+    async fn recognise(store: &dyn TransferStore, last: Option<&RecordedEvent>) -> Result<Cursor, MoveError> {
         let Some(last) = last else { return Ok(Cursor::START) };
         let sequence = last.sequence();
         let query = StreamQuery::of(last.aggregate_id()).from_sequence(sequence).to_sequence(sequence);
@@ -203,7 +203,7 @@ impl<'s> Export<'s> {
             found = Some(event.to_recorded());
             Ok(())
         };
-        self.store.read_stream(&query, &mut visit).await?;
+        store.read_stream(&query, &mut visit).await?;
         let is_same = |found: &RecordedEvent| {
             (found.checksum(), found.command_id(), found.recorded_at())
                 == (last.checksum(), last.command_id(), last.recorded_at())

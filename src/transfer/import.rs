@@ -144,7 +144,7 @@ impl<'s> Import<'s> {
         let mut imported = Imported::default();
         while let Some(batch) = batches.recv().await {
             let Some(batch) = batch? else { return Ok(imported) };
-            self.write(&batch, &mut imported).await?;
+            Self::write(self.store, &batch, &mut imported).await?;
             if let Some(see) = &mut self.on_progress {
                 see(&imported);
             }
@@ -152,14 +152,14 @@ impl<'s> Import<'s> {
         Err(MoveError::File(std::io::Error::other("whoever read the input has ended")))
     }
 
-    async fn write(&self, batch: &Batch, imported: &mut Imported) -> Result<(), MoveError> {
+    async fn write(store: &dyn TransferStore, batch: &Batch, imported: &mut Imported) -> Result<(), MoveError> {
         let began = Instant::now();
         let mut pauses = ExponentialBuilder::default().with_jitter().without_max_times().build();
         loop {
             let written = match &batch.rows {
-                Rows::Events(events) => self.store.write_events(events).await,
-                Rows::Receipts(receipts) => self.store.write_receipts(receipts).await,
-                Rows::Others(kind, rows) => self.store.write_rows(*kind, rows).await,
+                Rows::Events(events) => store.write_events(events).await,
+                Rows::Receipts(receipts) => store.write_receipts(receipts).await,
+                Rows::Others(kind, rows) => store.write_rows(*kind, rows).await,
             };
             match (written, &batch.rows) {
                 (Ok(written), Rows::Events(_)) => imported.add_events(written),

@@ -4,7 +4,7 @@ SELECT json_object('name', name, 'aggregate_id', lower(hex(aggregate_id)), 'sequ
                    'attempts', attempts, 'parked_at', parked_at) AS row
 FROM annals_parked_events AS parked
 WHERE (name, aggregate_id, sequence) > (?1, unhex(replace(?2, '-', '')), CAST(?3 AS INTEGER)) AND position <= ?4
-  AND EXISTS (SELECT 1 FROM annals_checkpoints AS checkpoint
-              WHERE checkpoint.name = parked.name AND checkpoint.kind = 'subscription')
+  AND (SELECT checkpoint.kind FROM annals_checkpoints AS checkpoint
+       WHERE checkpoint.name = parked.name LIMIT 1) = 'subscription'
 ORDER BY name, aggregate_id, sequence
 LIMIT +?5

@@ -32,12 +32,12 @@ pub const AWKWARD: [&str; 12] = [
 /// to be replays.
 pub async fn fill(store: &dyn EventStore, clock: &ManualClock, seed: u64, commands: u32) -> Vec<Append> {
     let random = &mut Rng::with_seed(seed);
-    let mut versions = vec![0_u64; 12];
+    let mut versions = [0_u64; 12];
     let mut sent = Vec::new();
     for number in 0..commands {
         clock.advance(Duration::from_micros(random.u64(1..5_000_000)));
         let at = random.usize(..versions.len());
-        let command_id = Uuid::from_u128(u128::from(seed) << 64 | u128::from(number) + 1);
+        let command_id = Uuid::from_u128((u128::from(seed) << 64) | (u128::from(number) + 1));
         let aggregate_type = ["note", "sales-order"][at % 2];
         let mut append = Append::new(aggregate_type, id(seed, at)).command_id(command_id);
         let (is_keyed, is_rejected) = (random.u32(..3) > 0, random.u32(..8) == 0);

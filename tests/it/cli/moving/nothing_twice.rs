@@ -29,8 +29,7 @@ async fn told<S: CheckpointStore + Clone + 'static>(store: &S, name: &str, fails
         async move { if fails { Err("no") } else { Ok(()) } }
     });
     run.await.unwrap();
-    let seen = seen.lock().unwrap().clone();
-    seen
+    Arc::try_unwrap(seen).unwrap().into_inner().unwrap()
 }
 
 fn rows() -> Vec<(RowKind, Vec<MovedRow>)> {
