@@ -279,7 +279,7 @@ impl Runner {
         Self { told, _end: end }
     }
 
-    async fn until(&self, is_so: impl Fn(&[u64]) -> bool) {
+    async fn until(&self, is_so: impl Fn(&[u64]) -> bool + Send + Sync) {
         until(async || is_so(&self.told.lock().unwrap())).await;
     }
 }

@@ -14,29 +14,29 @@ use crate::{
     faults::raw,
 };
 
-const PAGE_BYTES: u64 = 4_096;
+const PAGE_BYTES: usize = 4_096;
 
 /// The pages that a check has no need of: the migrations, of which the last number is in the index, and the fences.
-async fn pages_apart(path: &Path) -> Vec<u64> {
+async fn pages_apart(path: &Path) -> Vec<usize> {
     let mut file = raw(path).await;
     let roots = "SELECT rootpage FROM sqlite_schema WHERE name IN ('annals_migrations', 'annals_fences')";
     let roots: Vec<i64> = sqlx::query_scalar(roots).fetch_all(&mut file).await.unwrap();
     file.close().await.unwrap();
     assert_eq!(roots.len(), 2);
     // SQLite counts from 1.
-    roots.into_iter().map(|root| root.cast_unsigned() - 1).collect()
+    roots.into_iter().map(|root| usize::try_from(root).unwrap() - 1).collect()
 }
 
 /// The pages of a file whose first byte says that they hold rows of a table.
-fn leaf_pages(path: &Path) -> Vec<u64> {
+fn leaf_pages(path: &Path) -> Vec<usize> {
     let bytes = std::fs::read(path).unwrap();
-    let pages = bytes.chunks(PAGE_BYTES as usize).enumerate().skip(1);
-    pages.filter(|(_, page)| page[0] == 0x0d && page[3..5] != [0, 0]).map(|(number, _)| number as u64).collect()
+    let pages = bytes.chunks(PAGE_BYTES).enumerate().skip(1);
+    pages.filter(|(_, page)| page[0] == 0x0d && page[3..5] != [0, 0]).map(|(number, _)| number).collect()
 }
 
-fn overwrite(path: &Path, page: u64, bytes: &[u8]) {
+fn overwrite(path: &Path, page: usize, bytes: &[u8]) {
     let mut file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
-    file.seek(SeekFrom::Start(page * PAGE_BYTES)).unwrap();
+    file.seek(SeekFrom::Start((page * PAGE_BYTES) as u64)).unwrap();
     file.write_all(bytes).unwrap();
 }
 
@@ -62,7 +62,7 @@ async fn a_page_that_is_overwritten_is_named_and_nothing_crashes() {
             }
             // The schema itself: without it there is no database.
             1 => {
-                let rows = &whole[(page * PAGE_BYTES) as usize..][..PAGE_BYTES as usize];
+                let rows = &whole[page * PAGE_BYTES..][..PAGE_BYTES];
                 assert!(rows.windows(7).any(|text| text == b"CREATE "), "page {page}: {err}");
                 assert!(err.starts_with("annals: ") && out.is_empty(), "page {page}: {out}{err}");
             }
