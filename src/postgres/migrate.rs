@@ -86,7 +86,8 @@ pub(super) async fn check_schema(connection: &mut PgConnection) -> Result<(), Er
     match schema_version(connection).await? {
         SCHEMA_VERSION => Ok(()),
         found => Err(schema(format!(
-            "the database has schema {found}, this version of annals needs {SCHEMA_VERSION}: open it once for writing"
+            "the database has schema {found}, this version of annals needs {SCHEMA_VERSION}: open it once for writing, or \
+             run `annals migrate`"
         ))),
     }
 }

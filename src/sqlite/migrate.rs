@@ -56,7 +56,8 @@ pub(super) async fn check(connection: &mut SqliteConnection) -> Result<(), Error
         SCHEMA_VERSION => Ok(()),
         found => Err(Error::Schema {
             message: format!(
-                "the database has schema {found}, this version of annals needs {SCHEMA_VERSION}: open it once for writing"
+                "the database has schema {found}, this version of annals needs {SCHEMA_VERSION}: open it once for writing, or \
+             run `annals migrate`"
             ),
             source: None,
         }),

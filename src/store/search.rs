@@ -1,6 +1,8 @@
 //! Looks into a store: events by what they are, and how the requests of an aggregate ended.
 
-use std::{fmt, sync::Arc, time::Duration};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+use std::time::Duration;
+use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -55,6 +57,7 @@ pub struct EventSearch {
 }
 
 /// The most bytes of a correlation id that is searched for.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 const CORRELATION_BYTES: usize = 64 << 10;
 
 impl EventSearch {
@@ -139,6 +142,7 @@ impl EventSearch {
     }
 
     /// Tells whether rows are left out by anything but their positions.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
     fn is_filtered(&self) -> bool {
         let is_by_time = self.recorded_from.is_some() || self.recorded_before.is_some();
         is_by_time || self.correlation_id.is_some() || self.selection != Selection::all()
@@ -249,10 +253,13 @@ impl<S: Search + ?Sized> Search for Arc<S> {
 }
 
 /// The most events that one statement reads.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 const PAGE_EVENTS: u64 = 4_096;
 
 /// How many positions the first statement of a search looks through for what is rare, and the fewest that any does.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 const FIRST_POSITIONS: u64 = 1 << 16;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 const FEWEST_POSITIONS: u64 = 1 << 10;
 
 /// A statement that is done sooner is followed by one that looks through twice as much; one that takes longer, by half.

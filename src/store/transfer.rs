@@ -1,6 +1,8 @@
 //! What a move asks of the database it comes from, and of the one it goes to.
 
-use std::{collections::HashMap, fmt, sync::Arc};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+use std::collections::HashMap;
+use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use uuid::Uuid;

@@ -16,8 +16,8 @@ use super::{
 
 /// Looks after a store of annals, on SQLite or PostgreSQL
 ///
-/// Data goes to standard output, words to standard error. No verb makes a database, and only `migrate` changes its schema:
-/// with an older or a newer one it is refused.
+/// Data goes to standard output, words to standard error. Only `migrate` changes the schema of a database, or
+/// makes one where it is told to: all other verbs refuse an older or a newer schema.
 #[derive(Debug, Parser)]
 #[command(name = "annals", version, arg_required_else_help = true, max_term_width = 100, styles = Styles::plain())]
 #[command(after_help = "\
@@ -141,12 +141,12 @@ impl Session {
 
     /// Opens the database to look at it only, whatever state it is in.
     pub async fn inspect(&self) -> Result<Database, Failure> {
-        Ok(Database::inspect(self.url()?, self.schema.as_deref()).await?)
+        Database::inspect(self.url()?, self.schema.as_deref()).await
     }
 
     /// Opens the database, if it is there and has the schema of this version.
     pub async fn open(&self) -> Result<Database, Failure> {
-        Ok(Database::open(self.url()?, self.schema.as_deref()).await?)
+        Database::open(self.url()?, self.schema.as_deref()).await
     }
 }
 

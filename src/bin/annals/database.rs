@@ -1,8 +1,11 @@
 //! The database, by its URL.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, path::Path, str::FromStr as _};
 
-use annals::{Error, PostgresOptions, PostgresStore, SqliteStore};
+use annals::{PostgresOptions, PostgresStore, SqliteStore};
+use sqlx::sqlite::SqliteConnectOptions;
+
+use super::ending::Failure;
 
 /// An open database, of the kind that its URL names.
 #[derive(Debug)]
@@ -30,13 +33,36 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Which kind a URL names.
-    pub fn of(url: &str) -> Result<Self, Error> {
+    /// Which kind a URL names; only a server's database has schemas.
+    pub fn of(url: &str, schema: Option<&str>) -> Result<Self, Failure> {
         match url.split_once(':') {
+            Some(("sqlite", _)) if schema.is_some() => {
+                Err(Failure::Usage("a SQLite database has no schemas: leave --schema out".to_owned()))
+            }
             Some(("sqlite", _)) => Ok(Self::Sqlite),
             Some(("postgres" | "postgresql", _)) => Ok(Self::Postgres),
-            _ => Err(Error::invalid("the URL of a database begins with sqlite: or postgres://")),
+            _ => {
+                let begins = "the URL of a database begins with sqlite: or postgres://";
+                Err(Failure::Usage(match Path::new(url).is_file() {
+                    true => format!("{begins}. For this file: sqlite:{url}"),
+                    false => begins.to_owned(),
+                }))
+            }
         }
+    }
+}
+
+/// Makes sure that a SQLite file is there, where it is not to be made.
+pub fn check_there(url: &str) -> Result<(), Failure> {
+    let file = SqliteConnectOptions::from_str(url).ok().map(|options| options.get_filename().to_owned());
+    match file {
+        Some(file) if !url.contains("mode=") && !url.contains(":memory:") && !file.exists() => {
+            let file = file.display();
+            Err(Failure::failed(format!(
+                "there is no file {file}. To make a new database: annals migrate --database-url 'sqlite:{file}?mode=rwc'"
+            )))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -62,20 +88,26 @@ impl Database {
     /// Opens a database that is there to look at it only.
     ///
     /// Also one that the store would refuse.
-    pub async fn inspect(url: &str, schema: Option<&str>) -> Result<Self, Error> {
-        match Kind::of(url)? {
-            Kind::Sqlite => SqliteStore::options().for_inspection().connect(url).await.map(Self::Sqlite),
-            Kind::Postgres => postgres(schema).for_inspection().connect(url).await.map(Self::Postgres),
-        }
+    pub async fn inspect(url: &str, schema: Option<&str>) -> Result<Self, Failure> {
+        Ok(match Kind::of(url, schema)? {
+            Kind::Sqlite => {
+                check_there(url)?;
+                Self::Sqlite(SqliteStore::options().for_inspection().connect(url).await?)
+            }
+            Kind::Postgres => Self::Postgres(postgres(schema).for_inspection().connect(url).await?),
+        })
     }
 
     /// Opens a database that is there, with the schema of this version.
     ///
     /// It is neither made nor migrated.
-    pub async fn open(url: &str, schema: Option<&str>) -> Result<Self, Error> {
-        match Kind::of(url)? {
-            Kind::Sqlite => SqliteStore::options().migrates(false).connect(&existing(url)).await.map(Self::Sqlite),
-            Kind::Postgres => postgres(schema).migrates(false).connect(url).await.map(Self::Postgres),
-        }
+    pub async fn open(url: &str, schema: Option<&str>) -> Result<Self, Failure> {
+        Ok(match Kind::of(url, schema)? {
+            Kind::Sqlite => {
+                check_there(url)?;
+                Self::Sqlite(SqliteStore::options().migrates(false).connect(&existing(url)).await?)
+            }
+            Kind::Postgres => Self::Postgres(postgres(schema).migrates(false).connect(url).await?),
+        })
     }
 }

@@ -70,8 +70,12 @@ pub fn with_sources(error: &(dyn StdError + 'static)) -> String {
     let mut text = error.to_string();
     let mut beneath = error.source();
     while let Some(error) = beneath {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
+        let more = error.to_string();
+        // Some drivers say the same of what lies beneath.
+        if !text.ends_with(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
         beneath = error.source();
     }
     text

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    pin::pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -9,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::{Either, select};
 use tokio::{sync::mpsc, time::timeout};
 use uuid::Uuid;
 
@@ -262,13 +264,12 @@ pub async fn store_073_a_parked_event_that_kills_its_runners_is_left_parked(fact
             subscription.run(std::future::pending(), tell).await
         });
         let left = async || !parked(&store, "deadly").await[0].2;
-        let is_told = timeout(PATIENCE, async {
-            tokio::select! {
-                told = entries.recv() => { told.expect("it runs"); true }
-                () = until(left) => false,
-            }
-        });
-        let is_told = is_told.await.expect("it is told, or left");
+        let (told, left) = (pin!(entries.recv()), pin!(until(left)));
+        let first = timeout(PATIENCE, select(told, left)).await;
+        let is_told = match first.expect("it is told, or left") {
+            Either::Left((told, _)) => told.is_some(),
+            Either::Right(_) => false,
+        };
         runner.abort();
         drop(runner.await);
         clock.set(clock.now() + Duration::from_secs(120));

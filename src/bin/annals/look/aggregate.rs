@@ -41,7 +41,7 @@ pub fn type_name(text: &str) -> Result<String, String> {
     if is_valid_type_name(text) {
         return Ok(text.to_owned());
     }
-    Err("an aggregate type is kebab-case, 1 to 64 bytes".to_owned())
+    Err("an aggregate type is kebab-case, 1 to 64 bytes: `annals types` shows those there are".to_owned())
 }
 
 /// An aggregate that was named.
@@ -72,7 +72,7 @@ impl Named<'_> {
         Ok(match first.first() {
             None => Some(Missing::NoEvents(format!("there are no events of {self}"))),
             Some(event) if event.aggregate_type() != self.aggregate_type => Some(Missing::OtherType(format!(
-                "{} is of type {}: say annals … {} {}",
+                "{} is of type {}: annals show {} {}",
                 self.id,
                 event.aggregate_type(),
                 event.aggregate_type(),

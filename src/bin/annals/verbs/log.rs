@@ -14,6 +14,7 @@ use crate::{
     args::Session,
     database::on,
     ending::{Ended, Failure, masked, with_sources},
+    interrupt::interrupted,
     look::{Columns, EventObject, Outlet, moment, one_line, type_name},
     printer::{List, Printer, time},
 };
@@ -22,7 +23,7 @@ use crate::{
 ///
 /// Without a range the newest 20 that fit. A range is given by position or by time: then all in it that fit. By position,
 /// events are found at once. By type, time and correlation every event in the range is looked at: give the range of
-/// positions, where it is known, and a large log is no matter. (For correlations there can be an index: docs/OPERATING.md.)
+/// positions, where it is known, and a large log is no matter. (For correlations there can be an index: see “Operating annals” in the documentation.)
 ///
 /// On a terminal an event is one line, cut at its end, with the last eight digits of the aggregate's id; elsewhere nothing
 /// is cut. `annals event POSITION` shows all of one.
@@ -98,6 +99,9 @@ async fn log(printer: &Printer, store: &dyn Search, args: &LogArgs) -> Result<En
     let mut lines = Lines::new(printer, args.limit);
     if !args.follow {
         args.past(store, args.search(), &mut lines).await?;
+        if lines.list.len() == 0 {
+            printer.words("no event is so");
+        }
         lines.list.end()?;
         return Ok(Ended::Done);
     }
@@ -110,24 +114,6 @@ async fn log(printer: &Printer, store: &dyn Search, args: &LogArgs) -> Result<En
     ended?;
     lines.list.end()?;
     Ok(Ended::Done)
-}
-
-/// Waits for Ctrl-C, or for what a service manager sends.
-fn interrupted() -> Result<impl Future<Output = ()>, Failure> {
-    #[cfg(unix)]
-    let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    Ok(async move {
-        let interrupted = pin!(async {
-            // Where it cannot be listened for, the signal itself ends the program.
-            if tokio::signal::ctrl_c().await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        });
-        #[cfg(unix)]
-        select(interrupted, pin!(terminated.recv())).await;
-        #[cfg(not(unix))]
-        interrupted.await;
-    })
 }
 
 impl LogArgs {

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::{
     args::Session,
-    database::{self, Kind, existing},
+    database::{self, Kind, check_there, existing},
     ending::{Ended, Failure},
 };
 
@@ -40,7 +40,7 @@ pub struct MigrateArgs {
 /// Looks what is to be done, and does or prints it.
 pub async fn run(session: &Session, args: &MigrateArgs) -> Result<Ended, Failure> {
     let url = session.url()?;
-    let kind = Kind::of(url)?;
+    let kind = Kind::of(url, session.schema.as_deref())?;
     if args.all {
         return print(session, kind, 0);
     }
@@ -69,8 +69,11 @@ pub async fn run(session: &Session, args: &MigrateArgs) -> Result<Ended, Failure
 /// Which schema the database has. It is not changed, nor made.
 pub async fn state(session: &Session) -> Result<SchemaState, Failure> {
     let url = session.url()?;
-    Ok(match Kind::of(url)? {
-        Kind::Sqlite => SqliteStore::options().schema_state(&existing(url)).await?,
+    Ok(match Kind::of(url, session.schema.as_deref())? {
+        Kind::Sqlite => {
+            check_there(url)?;
+            SqliteStore::options().schema_state(&existing(url)).await?
+        }
         Kind::Postgres => database::postgres(session.schema.as_deref()).schema_state(url).await?,
     })
 }

@@ -32,8 +32,13 @@ use crate::{
 #[command(after_help = "\
 Examples:
   annals status
+  annals status --check -q || page-somebody
   annals status --format json | jq '.consumers[] | select(.lag_events > 1000)'")]
-pub struct StatusArgs {}
+pub struct StatusArgs {
+    /// End with exit code 3 where something needs attention: for a watchdog
+    #[arg(long)]
+    check: bool,
+}
 
 /// Everything that is shown.
 #[derive(Debug)]
@@ -49,7 +54,7 @@ struct Seen {
 const MOST_QUEUES: u32 = 100;
 
 /// Looks, and shows it.
-pub async fn run(session: &Session, _args: &StatusArgs) -> Result<Ended, Failure> {
+pub async fn run(session: &Session, args: &StatusArgs) -> Result<Ended, Failure> {
     let url = session.url()?;
     let schema = migrate::state(session).await?;
     if !schema.is_current() {
@@ -60,7 +65,13 @@ pub async fn run(session: &Session, _args: &StatusArgs) -> Result<Ended, Failure
     }
     let seen = on!(session.open().await?, store => look(&store).await?);
     session.printer.object(&object(&seen), || text(&session.printer, &seen, url))?;
-    Ok(Ended::Done)
+    match attention(&seen).len() {
+        0 => Ok(Ended::Done),
+        _ if !args.check => Ok(Ended::Done),
+        needs => {
+            Ok(Ended::No(format!("{} attention", if needs == 1 { "1 thing needs" } else { "several things need" })))
+        }
+    }
 }
 
 async fn look<S>(store: &S) -> Result<Seen, Failure>
@@ -248,6 +259,9 @@ fn attention(seen: &Seen) -> Vec<String> {
             }
             _ if progress.failure.is_some() => what.push(format!("{consumer} fails: {more}")),
             _ => {}
+        }
+        if progress.position > seen.readable.last_drawn {
+            what.push(format!("{consumer} stands behind the end of the log, which has lost events: annals verify"));
         }
         if progress.parked > 0 && progress.consumer.partition() == 0 {
             let name = progress.consumer.name();

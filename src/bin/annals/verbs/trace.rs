@@ -29,7 +29,7 @@ use crate::{
 /// 0b1f4c5e-6a3d-5f0e-8c61-0f6f5b2f8f11-3, where a chain began with an event that had none.
 ///
 /// It takes one pass over the log: some seconds for each million events, unless there is an index for correlations
-/// (docs/OPERATING.md has it). Nothing is locked. Exit code 3: there are no such events.
+/// (its statement is in the documentation, under “Operating annals”). Nothing is locked. Exit code 3: there are no such events.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
 Examples:

@@ -10,7 +10,7 @@ use annals::{PostgresStore, SqliteStore};
 use sqlx::{Connection as _, PgConnection, sqlite::SqliteConnectOptions};
 
 use crate::{
-    database::{Database, Kind, existing},
+    database::{Database, Kind, check_there, existing},
     ending::Failure,
 };
 
@@ -31,9 +31,10 @@ const REMOVE: &str = "DROP SCHEMA IF EXISTS annals_bench CASCADE";
 impl Bed {
     /// Makes it, and opens a store in it.
     pub async fn make(url: &str) -> Result<(Self, Database), Failure> {
-        match Kind::of(url)? {
+        match Kind::of(url, None)? {
             Kind::Sqlite => {
                 // It has to be there: a mistake in the URL is no reason to measure some other disk.
+                check_there(url)?;
                 SqliteStore::options().schema_state(&existing(url)).await?;
                 let file = SqliteConnectOptions::from_str(url)?.get_filename().to_owned();
                 let beside = file.parent().filter(|parent| !parent.as_os_str().is_empty());
