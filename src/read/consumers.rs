@@ -300,6 +300,13 @@ impl<S: CheckpointStore + Clone> Consumers<S> {
             return Err(unknown(name));
         }
         check_moves(&checkpoints)?;
+        if let Start::After(position) = to {
+            let head = self.store.head().await?;
+            if position > head {
+                let up_to = format!("the log can be read up to position {head}");
+                return Err(Error::invalid(format!("no event can be read at position {position}: {up_to}")));
+            }
+        }
         let cursor = to.cursor(&self.store).await?;
         if let (Start::After(position), None) = (to, cursor.event)
             && position > Position::START

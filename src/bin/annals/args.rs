@@ -1,6 +1,7 @@
 //! The command line.
 
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum, builder::Styles};
+use tracing_subscriber::{Layer as _, filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 use super::{
     database::Database,
@@ -122,8 +123,10 @@ impl GlobalArgs {
             1 => tracing::Level::INFO,
             _ => tracing::Level::DEBUG,
         };
-        let said = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_ansi(false);
-        said.with_target(false).compact().init();
+        // Ours alone: what others say may show what a URL holds.
+        let ours = Targets::new().with_target("annals", level);
+        let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false).with_target(false);
+        tracing_subscriber::registry().with(lines.compact().with_filter(ours)).init();
     }
 
     pub fn session(&self) -> Session {

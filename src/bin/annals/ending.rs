@@ -6,6 +6,8 @@ use std::{
     process::ExitCode,
 };
 
+use annals::{Error, Fault};
+
 use super::printer::{Printer, say};
 
 /// How a verb has come to its end.
@@ -13,7 +15,7 @@ use super::printer::{Printer, say};
 pub enum Ended {
     /// What was asked for is done.
     Done,
-    /// There is no such thing, or a check has failed: why, in a sentence.
+    /// There is no such thing, or a check has failed: why, in a sentence, where that was not said.
     No(String),
 }
 
@@ -51,7 +53,9 @@ pub fn code(printer: &Printer, ended: Result<Ended, Failure>) -> ExitCode {
     match ended {
         Ok(Ended::Done) | Err(Failure::Closed) => ExitCode::SUCCESS,
         Ok(Ended::No(why)) => {
-            printer.words(why);
+            if !why.is_empty() {
+                printer.words(why);
+            }
             ExitCode::from(3)
         }
         Err(Failure::Usage(how)) => {
@@ -60,6 +64,9 @@ pub fn code(printer: &Printer, ended: Result<Ended, Failure>) -> ExitCode {
         }
         Err(Failure::Failed(error)) => {
             say(&masked(&with_sources(&*error)));
+            if matches!(error.downcast_ref(), Some(Error::Backend { fault: Fault::Corrupt, .. })) {
+                printer.words("what is damaged, and where, is for `annals verify` to say");
+            }
             ExitCode::from(1)
         }
     }

@@ -64,7 +64,7 @@ impl Printer {
     /// Writes one thing: a text for people, or an object.
     pub fn object(&self, object: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), Failure> {
         let mut text = match self.format {
-            Format::Table => text(),
+            Format::Table => harmless(&text()),
             Format::Json => serde_json::to_string_pretty(object)?,
             Format::Jsonl => serde_json::to_string(object)?,
         };
@@ -133,7 +133,7 @@ impl List<'_> {
             return self.json(object);
         }
         self.written += 1;
-        writeln!(self.out, "{text}").map_err(Failure::output)
+        writeln!(self.out, "{}", harmless(text)).map_err(Failure::output)
     }
 
     fn json(&mut self, object: &impl Serialize) -> Result<(), Failure> {
@@ -150,7 +150,7 @@ impl List<'_> {
 
     fn draw(&mut self) -> Result<(), Failure> {
         let next = self.printer.table(&[]);
-        write!(self.out, "{}", drawn(mem::replace(&mut self.table, next))).map_err(Failure::output)
+        write!(self.out, "{}", harmless(&drawn(mem::replace(&mut self.table, next)))).map_err(Failure::output)
     }
 
     /// Says something beside it.
@@ -191,9 +191,23 @@ pub fn drawn(mut table: Table) -> String {
     table.lines().fold(String::new(), |text, line| text + line.trim_end() + "\n")
 }
 
+/// A text that can do nothing to a terminal but make headings bold: what failed may say anything.
+pub fn harmless(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for (at, character) in text.char_indices() {
+        let is_style = || ["\u{1b}[1m", "\u{1b}[0m"].iter().any(|style| text[at..].starts_with(style));
+        if !character.is_control() || character == '\n' || (character == '\u{1b}' && is_style()) {
+            shown.push(character);
+        } else {
+            shown.extend(character.escape_default());
+        }
+    }
+    shown
+}
+
 /// Says something on standard error. Nobody may be listening.
 pub fn say(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "annals: {text}");
+    let _ = writeln!(io::stderr().lock(), "annals: {}", harmless(text));
 }
 
 /// A time, as people read it: UTC, to the millisecond.
@@ -258,7 +272,13 @@ pub fn bytes(bytes: u64) -> String {
 mod tests {
     use std::time::Duration;
 
-    use super::{bytes, grouped, span};
+    use super::{bytes, grouped, harmless, span};
+
+    #[test]
+    fn a_text_can_do_nothing_to_a_terminal() {
+        assert_eq!(harmless("a\u{1b}[2Jb\u{7}\tc\n"), "a\\u{1b}[2Jb\\u{7}\\tc\n");
+        assert_eq!(harmless("\u{1b}[1mNAME\u{1b}[0m"), "\u{1b}[1mNAME\u{1b}[0m");
+    }
 
     #[test]
     fn numbers_are_shown_for_people() {

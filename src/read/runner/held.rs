@@ -25,6 +25,7 @@ pub(in crate::read) struct Held {
     pub(in crate::read) requests: Requests,
     heartbeat: Option<Task>,
     _report: Task,
+    _look: Task,
 }
 
 /// Says whether somebody has asked for parked events to be told again. Clones share it.
@@ -66,9 +67,9 @@ impl Held {
         let (raise, lost) = signal();
         let requests = Requests::default();
         let heartbeat = Task::spawn({
-            let (store, lease, requests) = (store.clone(), lease.clone(), requests.clone());
+            let (store, lease) = (store.clone(), lease.clone());
             async move {
-                beat(&store, &lease, &requests).await;
+                beat(&store, &lease).await;
                 telemetry::lease_lost(&lease.consumer);
                 raise.raise();
             }
@@ -78,7 +79,17 @@ impl Held {
             let (store, consumer) = (store.clone(), lease.consumer.clone());
             async move { telemetry::report(&store, &consumer).await }
         });
-        Self { lease, lost, requests, heartbeat: Some(heartbeat), _report: report }
+        // Apart, for the same reason: it waits for a connection where readers are busy.
+        let look = Task::spawn({
+            let (store, lease, requests) = (store.clone(), lease.clone(), requests.clone());
+            async move {
+                loop {
+                    sleep(LOOK_EVERY.min(lease.length / HEARTBEATS)).await;
+                    requests.look(&store, &lease).await;
+                }
+            }
+        });
+        Self { lease, lost, requests, heartbeat: Some(heartbeat), _report: report, _look: look }
     }
 
     /// Lets go of the lease. One that cannot be let go lapses by itself.
@@ -89,14 +100,11 @@ impl Held {
 }
 
 /// Gives signs of life until the lease is lost, or none has arrived for its whole length.
-///
-/// And looks, each time, whether parked events are asked for.
-async fn beat<S: CheckpointStore>(store: &S, lease: &Lease, requests: &Requests) {
+async fn beat<S: CheckpointStore>(store: &S, lease: &Lease) {
     let every = lease.length / HEARTBEATS;
     let (mut last, mut pause) = (Instant::now(), every.min(LOOK_EVERY));
     loop {
         sleep(pause).await;
-        requests.look(store, lease).await;
         let began = Instant::now();
         pause = every.min(LOOK_EVERY);
         if began < last + every {
