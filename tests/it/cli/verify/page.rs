@@ -83,7 +83,7 @@ async fn a_reader_that_has_seen_enough_ends_the_check() {
     drop(child.stdout.take());
     let mut err = String::new();
     BufReader::new(child.stderr.take().unwrap()).read_to_string(&mut err).unwrap();
-    assert_eq!((child.wait().unwrap().code(), err.as_str()), (Some(0), ""));
+    assert_eq!((child.wait().unwrap().code(), err.as_str()), (Some(3), ""));
     // And none that cannot.
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let all = BufReader::new(child.stdout.take().unwrap()).lines().count();
