@@ -225,10 +225,14 @@ where
         ("parking", "end"),
         ("dead", "end"),
         ("dead", "2026-01-05T10:00:00Z"),
-        ("dead", "2030-01-01T00:00:00+01:00"),
+        ("dead", "2999-01-01T00:00:00+01:00"),
+        ("parking", "2026-01-05"),
+        ("dead", "1w"),
     ] {
         let (code, out, err) = reset(name, to);
-        assert_eq!((code, out.as_str()), (2, ""), "{err}");
+        let stands_there = matches!((name, to), ("parking", "end") | ("dead", "2026-01-05T10:00:00Z"));
+        assert_eq!((code, out.contains("already: nothing is done")), (if stands_there { 0 } else { 2 }, stands_there));
+        said.push_str(&out);
         said.push_str(&format!("{name} --to {to}\n{err}"));
     }
     let (code, out, err) = reset("running", "start");
@@ -321,6 +325,11 @@ where
     write(&store, 1, [1, 2]).await;
     write(&store, 2, [3]).await;
     told(&named(&store, "few"), &[1, 3]).await;
+    // What it shows is what is taken.
+    for aggregate in [id(2).to_string(), format!("notebook {}", id(2))] {
+        let shown = done_on(url, &["subscriptions", "parked", "few", "--aggregate", &aggregate]);
+        assert!(shown.contains(&format!("notebook {}", id(2))) && shown.lines().count() == 2, "{shown}");
+    }
     shows_but_for("subscriptions_parked", &done_on(url, &["subscriptions", "parked", "few"]), &[]);
     let whole = done_on(url, &["subscriptions", "parked", "few", "--payload"]);
     shows_but_for("subscriptions_parked_payload", &whole, &[]);
@@ -407,11 +416,18 @@ where
     let (one, other) = (format!("{}/1", id(1)), id(2).to_string());
     let (code, out, err) = run_on(url, &["subscriptions", "discard", "mail", "--event", &one]);
     assert_eq!((code, out.as_str()), (2, ""));
-    assert!(err.contains("discard 1 parked event?") && err.contains("say --yes"), "{err}");
+    assert!(
+        err.contains("discard 1 parked event (noted of notebook ")
+            && err.contains("no such customer")
+            && err.contains("say --yes"),
+        "{err}"
+    );
     assert_eq!(left().await.len(), 5, "nothing was done");
     let mut said = done_on(url, &["subscriptions", "discard", "mail", "--event", &one, "--yes"]);
     assert_eq!(left().await, [2, 3, 4, 5]);
-    let (code, _, err) = run_on(url, &["subscriptions", "discard", "mail", "--event", &one, "--yes"]);
+    said.push_str(&done_on(url, &["subscriptions", "parked", "mail"]));
+    let (code, _, err) =
+        run_on(url, &["subscriptions", "discard", "mail", "--event", &format!("notebook {}  1", id(1)), "--yes"]);
     assert_eq!(code, 3);
     said.push_str(&err);
     said.push_str(&done_on(url, &["subscriptions", "discard", "mail", "--aggregate", &other, "--yes"]));
@@ -441,9 +457,15 @@ where
     shows_but_for("subscriptions_list_partitions", &text, &AGES);
     let listed = done_on(url, &["subscriptions", "list"]);
     assert!(listed.contains("mail (0 of 2)") && listed.contains("mail (1 of 2)"), "{listed}");
-    assert!(done_on(url, &["subscriptions", "replay", "mail", "--all"]).contains("2 parked events are asked for"));
-    assert!(done_on(url, &["subscriptions", "discard", "mail", "--all", "--yes"]).contains("2 discarded, 0 left"));
     assert!(
-        done_on(url, &["subscriptions", "reset", "mail", "--to", "start", "--yes"]).contains("3 events are told again")
+        done_on(url, &["subscriptions", "replay", "mail", "--all"]).contains("2 parked events are to be handled again")
+    );
+    assert!(
+        done_on(url, &["subscriptions", "discard", "mail", "--all", "--yes"])
+            .contains("2 events discarded, 0 still parked")
+    );
+    assert!(
+        done_on(url, &["subscriptions", "reset", "mail", "--to", "start", "--yes"])
+            .contains("3 events are handled again")
     );
 }

@@ -1,15 +1,18 @@
 //! `annals subscriptions pause`, `resume` and `forget`.
 
-use annals::{CheckpointStore, ConsumerKind, Consumers, RunState};
+use std::time::Duration;
+
+use annals::{CheckpointStore, ConsumerKind, Consumers, Progress, RunState};
 use clap::Args as ClapArgs;
 use serde_json::json;
+use tokio::time::{Instant, sleep};
 
-use super::{find, nobody, patiently};
+use super::{find, list::events, nobody, patiently};
 use crate::{
     args::Session,
     ask::confirm,
     ending::{Ended, Failure},
-    printer::grouped,
+    printer::counted,
     verbs::status::quoted,
 };
 
@@ -58,9 +61,45 @@ pub async fn resume<S: CheckpointStore + Clone>(session: &Session, store: &S, na
     if was_paused {
         patiently(async || Consumers::new(store).resume(name).await).await?;
     }
-    let said = if was_paused { "may run again: runners that wait go on within a second" } else { "was not paused" };
-    session.printer.object(&json!({ "name": name, "changed": was_paused }), || format!("{name} {said}"))?;
+    if !was_paused {
+        session.printer.object(&json!({ "name": name, "changed": false }), || format!("{name} was not paused"))?;
+        return Ok(Ended::Done);
+    }
+    let progress = taken_up(store, name).await?;
+    let is_run = runs(&progress);
+    let behind: u64 = progress.iter().map(|one| one.lag_events).max().unwrap_or_default();
+    let said = match is_run {
+        true => "is resumed, and its program goes on with it".to_owned(),
+        false => format!(
+            "is resumed, but nobody runs it, or all of it, now: it goes on once its program is started, {}",
+            if behind == 0 { "with the next event".to_owned() } else { format!("with {} to handle", events(behind)) }
+        ),
+    };
+    let object = json!({ "name": name, "changed": true, "is_run": is_run, "lag_events": behind });
+    session.printer.object(&object, || format!("{name} {said}"))?;
     Ok(Ended::Done)
+}
+
+/// For so long it looks whether a program that has waited takes it up: those look each second.
+const TAKEN_UP_WITHIN: Duration = Duration::from_secs(2);
+
+/// How often it looks.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+fn runs(progress: &[Progress]) -> bool {
+    progress.iter().all(|one| matches!(one.state, RunState::Running { .. }))
+}
+
+/// How far it is, as soon as all of it is run, or when nobody has taken it up.
+async fn taken_up<S: CheckpointStore + Clone>(store: &S, name: &str) -> Result<Vec<Progress>, Failure> {
+    let began = Instant::now();
+    loop {
+        let progress = find(store, name).await?;
+        if runs(&progress) || began.elapsed() > TAKEN_UP_WITHIN {
+            return Ok(progress);
+        }
+        sleep(LOOK_EVERY).await;
+    }
 }
 
 pub async fn forget<S: CheckpointStore + Clone>(
@@ -80,7 +119,8 @@ pub async fn forget<S: CheckpointStore + Clone>(
     }
     let running = progress.iter().any(|one| matches!(one.state, RunState::Running { .. }));
     let warning = if running { " It is being run: its runner will begin anew." } else { "" };
-    let parked = if first.parked > 0 { format!(" and {} parked events", grouped(first.parked)) } else { String::new() };
+    let parked =
+        if first.parked > 0 { format!(" and {}", counted(first.parked, "parked event")) } else { String::new() };
     let question = format!("{name}: forget its position{parked}?{warning}");
     confirm(args.yes, &question)?;
     patiently(async || Consumers::new(store).forget(name).await).await?;

@@ -2,9 +2,7 @@
 
 use std::{fmt::Write as _, time::Duration};
 
-use annals::{
-    CheckpointStore, Consumers, Inspect, ParkedEvent, Position, Progress, RecordedEvent, RunState, store::Readable,
-};
+use annals::{CheckpointStore, Consumers, Inspect, Position, Progress, RunState, store::Readable};
 use chrono::{DateTime, Utc};
 use clap::Args as ClapArgs;
 use serde_json::{Value, json};
@@ -19,7 +17,7 @@ use crate::{
 
 /// Shows how far all are and who runs them, or all about one
 ///
-/// A line for each, and one for each partition of those that are split. LAG is the number of events behind its position,
+/// A line for each, and one for each partition of those that are split. BEHIND is the number of events it has not handled,
 /// counted up to a million (also those that its selection leaves out), and FOR is how long the oldest of them has waited.
 /// STATE is running; dead: its runner has been silent for longer than its lease; stopped: nobody runs it; or paused. WHY says
 /// what holds it up.
@@ -57,8 +55,7 @@ where
     }
     let mut parked = Vec::new();
     for one in Consumers::new(store).parked(name, Position::START).await?.into_iter().take(FIRST_PARKED) {
-        let event = parked::event(store, &one).await?;
-        parked.push((one, event));
+        parked.push(parked::Known::of(store, name, one).await?);
     }
     let speed = speed(store, name, &progress).await?;
     let (readable, now) = (store.readable().await?, store.now());
@@ -72,25 +69,50 @@ async fn all<S: CheckpointStore + Inspect + Clone>(printer: &Printer, store: &S)
     if progress.is_empty() {
         printer.words("there is no subscription or projection yet");
     }
-    let mut list = printer.list(&["NAME", "KIND", "POSITION", "LAG", "FOR", "STATE", "PARKED", "WHY"]);
-    for progress in &progress {
-        let why = reason::of(progress, &readable, now);
-        list.row(
-            &object(progress, why.as_deref()),
-            [
-                progress.consumer.to_string(),
-                progress.kind.to_string(),
-                progress.position.to_string(),
-                lag(progress),
-                if progress.lag_events == 0 { "-".to_owned() } else { span(progress.lag) },
-                reason::word(&progress.state).to_owned(),
-                grouped(progress.parked),
-                why.unwrap_or_else(|| "-".to_owned()),
-            ],
-        )?;
+    let mut list = printer.list(&HEADINGS);
+    let rows: Vec<_> = progress.iter().map(|one| (one, reason::of(one, &readable, now))).collect();
+    let room = printer.width().map(|width| {
+        let widest = |column: usize| {
+            let cells = rows.iter().map(|(one, _)| first_cells(one)[column].chars().count());
+            cells.chain([HEADINGS[column].len()]).max().unwrap_or_default() + BETWEEN
+        };
+        width.saturating_sub((0..HEADINGS.len() - 1).map(widest).sum()).max(NARROWEST)
+    });
+    for (progress, why) in &rows {
+        let shown = cut(why.as_deref().unwrap_or("-"), room);
+        list.row(&object(progress, why.as_deref()), first_cells(progress).into_iter().chain([shown]))?;
     }
     list.end()?;
     Ok(Ended::Done)
+}
+
+const HEADINGS: [&str; 8] = ["NAME", "KIND", "POSITION", "BEHIND", "FOR", "STATE", "PARKED", "WHY"];
+
+/// So many blanks are between two columns.
+const BETWEEN: usize = 2;
+
+/// The fewest characters that WHY has, also where a terminal has no room for them.
+const NARROWEST: usize = 20;
+
+/// All but WHY.
+fn first_cells(progress: &Progress) -> [String; 7] {
+    [
+        progress.consumer.to_string(),
+        progress.kind.to_string(),
+        progress.position.to_string(),
+        lag(progress),
+        if progress.lag_events == 0 { "-".to_owned() } else { span(progress.lag) },
+        reason::word(&progress.state).to_owned(),
+        grouped(progress.parked),
+    ]
+}
+
+/// As much of a line as there is room for.
+fn cut(line: &str, room: Option<usize>) -> String {
+    match room {
+        Some(room) if line.chars().count() > room => line.chars().take(room - 1).chain(['…']).collect(),
+        _ => line.to_owned(),
+    }
 }
 
 /// As far as events are counted.
@@ -101,7 +123,7 @@ fn lag(progress: &Progress) -> String {
     format!("{more}{}", grouped(progress.lag_events))
 }
 
-fn events(number: u64) -> String {
+pub(super) fn events(number: u64) -> String {
     if number == 1 { "1 event".to_owned() } else { format!("{} events", grouped(number)) }
 }
 
@@ -158,7 +180,7 @@ async fn speed<S: CheckpointStore + Clone>(store: &S, name: &str, first: &[Progr
 struct One<'n> {
     name: &'n str,
     progress: Vec<Progress>,
-    parked: Vec<(ParkedEvent, Option<RecordedEvent>)>,
+    parked: Vec<parked::Known>,
     speed: Option<u64>,
     readable: Readable,
     now: DateTime<Utc>,
@@ -176,7 +198,7 @@ impl One<'_> {
             "name": self.name,
             "partitions": self.progress.iter().map(partition).collect::<Vec<_>>(),
             "events_a_second": self.speed,
-            "first_parked": self.parked.iter().map(|(one, event)| parked::object(one, event.as_ref())).collect::<Vec<_>>(),
+            "first_parked": self.parked.iter().map(parked::Known::object).collect::<Vec<_>>(),
             "next": self.next().iter().map(next).collect::<Vec<_>>(),
         })
     }
@@ -197,7 +219,7 @@ impl One<'_> {
             let shown = self.parked.len() as u64;
             let first_of = if first.parked > shown { format!("the first {shown}, ") } else { String::new() };
             let mut table = printer.table(&parked::HEADINGS);
-            table.add_rows(self.parked.iter().map(|(one, event)| parked::cells(one, event.as_ref())));
+            table.add_rows(self.parked.iter().map(parked::Known::cells));
             let _ = writeln!(text, "Parked ({first_of}{} in all):\n{}", grouped(first.parked), printer::drawn(table));
         }
         let _ = writeln!(text, "What can be done:");
@@ -224,7 +246,7 @@ impl One<'_> {
         );
         line("moved", at(progress.moved_at));
         line(
-            "lag",
+            "behind",
             match progress.lag_events {
                 0 => "none".to_owned(),
                 1 => format!("1 event, for {}", span(progress.lag)),
@@ -266,26 +288,37 @@ impl One<'_> {
         let any = |is_so: fn(&Progress) -> bool| self.progress.iter().any(is_so);
         let is_paused = any(|one| matches!(one.state, RunState::Paused { .. }));
         if is_paused {
-            add(&format!("resume {name}"), "let it run again");
+            let what = match any(|one| one.parked > 0) {
+                true => "let it run again; what is parked can be discarded then, and not before",
+                false => "let it run again",
+            };
+            add(&format!("resume {name}"), what);
         } else {
             let is_idle = |one: &Progress| matches!(one.state, RunState::Stopped | RunState::Dead { .. });
-            if self.progress.iter().any(|one| is_idle(one) && (one.lag_events > 0 || one.failure.is_some())) {
+            let has_failed = |one: &Progress| is_idle(one) && one.failure.is_some();
+            let is_wanted =
+                |one: &Progress| matches!(one.state, RunState::Dead { .. }) || (is_idle(one) && one.lag_events > 0);
+            if self.progress.iter().any(has_failed) {
                 add(
                     &format!("list {name}"),
                     "mend what its error says, start the program that runs it, and look again",
                 );
+            } else if self.progress.iter().any(is_wanted) {
+                add(&format!("list {name}"), "start the program that runs it, and look again");
             }
             add(&format!("pause {name}"), "have nobody run it, for example while its handler is mended");
         }
         if any(|one| one.parked > 0) {
             add(&format!("parked {name} --payload"), "see all parked events, and what they say");
             add(&format!("replay {name} --all"), "once the cause is mended: have them handled again");
-            add(&format!("discard {name} --all"), "if nobody needs them: never handle them");
+            if !is_paused {
+                add(&format!("discard {name} --all"), "if nobody needs them: never handle them");
+            }
         }
         if any(|one| one.kind == annals::ConsumerKind::Subscription) {
             add(
-                &format!("reset {name} --to start"),
-                "tell it everything again, or pass events over (it says how many and asks)",
+                &format!("reset {name} --to POSITION"),
+                "handle events again from a position on, or pass some over (it says how many and asks)",
             );
         } else {
             next.push(("Projector::rebuild".to_owned(), "make its rows anew: in its program".to_owned()));

@@ -85,7 +85,8 @@ struct PauseArgs {
 
 /// Lets a paused subscription or projection run again
 ///
-/// Runners that wait go on within a second. Where no program runs it, start that program: this does not.
+/// A program that has waited goes on within a second; it looks so long, and says whether one did. Where none runs it, start that
+/// program: this does not.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Example:\n  annals subscriptions resume mail")]
 struct ResumeArgs {

@@ -7,7 +7,7 @@ use clap::Args as ClapArgs;
 use serde_json::{Value, json, value::RawValue};
 use uuid::Uuid;
 
-use super::{find, nobody, reason::brief, times};
+use super::{choice, find, nobody, reason::brief, times};
 use crate::{
     args::Session,
     ending::{Ended, Failure},
@@ -30,7 +30,7 @@ pub struct ParkedArgs {
     name: String,
 
     /// Of this aggregate alone
-    #[arg(long, value_name = "AGGREGATE-ID")]
+    #[arg(long, value_name = "AGGREGATE-ID", value_parser = choice::aggregate)]
     aggregate: Option<Uuid>,
 
     /// Show what each event says, too, and its error as a whole
@@ -49,7 +49,7 @@ pub struct ParkedArgs {
 /// So many are read at once.
 const PAGE: u64 = 100;
 
-pub const HEADINGS: [&str; 6] = ["EVENT", "TYPE", "POSITION", "SINCE", "TRIED", "WHY"];
+pub const HEADINGS: [&str; 7] = ["AGGREGATE", "SEQUENCE", "TYPE", "POSITION", "SINCE", "TRIED", "WHY"];
 
 pub async fn run<S: CheckpointStore + Clone>(
     session: &Session,
@@ -68,15 +68,14 @@ pub async fn run<S: CheckpointStore + Clone>(
             store.parked(&ParkedQuery { name: args.name.clone(), aggregate_id: args.aggregate, after, limit }).await?;
         let is_more = page.len() > usize::try_from(left.min(PAGE))?;
         page.truncate(usize::try_from(left.min(PAGE))?);
-        for parked in &page {
-            let event = event(store, parked).await?;
-            let object =
-                Shown { object: object(parked, event.as_ref()), payload: payload(event.as_ref(), args.payload) };
+        for parked in page {
+            let known = Known::of(store, &args.name, parked).await?;
+            let object = Shown { object: known.object(), payload: payload(known.event.as_ref(), args.payload) };
             match args.payload {
-                true => list.text(&object, &text(parked, event.as_ref()))?,
-                false => list.row(&object, cells(parked, event.as_ref()))?,
+                true => list.text(&object, &known.text())?,
+                false => list.row(&object, known.cells())?,
             }
-            after = parked.position;
+            after = known.parked.position;
             left -= 1;
         }
         if left == 0 || !is_more {
@@ -107,67 +106,102 @@ fn payload(event: Option<&RecordedEvent>, is_shown: bool) -> Option<&RawValue> {
     event.filter(|_| is_shown).and_then(|event| serde_json::from_str(event.payload()).ok())
 }
 
-/// The event itself; `None` where the log does not have it, which `verify` finds.
-pub async fn event<S: CheckpointStore>(store: &S, parked: &ParkedEvent) -> Result<Option<RecordedEvent>, Failure> {
-    let query =
-        StreamQuery::of(parked.aggregate_id).from_sequence(parked.sequence).to_sequence(parked.sequence).limit(1);
-    Ok(store.collect_stream(&query).await?.pop())
+/// A parked event, and what is known of it.
+pub struct Known {
+    pub parked: ParkedEvent,
+    /// The event itself; `None` where the log does not have it, which `verify` finds.
+    event: Option<RecordedEvent>,
+    /// An earlier event of its aggregate is parked, too.
+    is_behind: bool,
 }
 
-pub fn object(parked: &ParkedEvent, event: Option<&RecordedEvent>) -> Value {
-    let mut object = json!({
-        "event": name(parked),
-        "aggregate_id": parked.aggregate_id,
-        "sequence": parked.sequence,
-        "position": parked.position.get(),
-        "parked_at": exact(parked.parked_at),
-        "attempts": parked.attempts,
-        "is_behind_another": parked.error.is_none(),
-        "error": parked.error,
-        "replay_requested_at": parked.replay_requested_at.map(exact),
-    });
-    if let Some(event) = event {
-        object["aggregate_type"] = event.aggregate_type().into();
-        object["event_type"] = event.event_type().into();
+impl Known {
+    pub async fn of<S: CheckpointStore>(store: &S, name: &str, parked: ParkedEvent) -> Result<Self, Failure> {
+        let query =
+            StreamQuery::of(parked.aggregate_id).from_sequence(parked.sequence).to_sequence(parked.sequence).limit(1);
+        let event = store.collect_stream(&query).await?.pop();
+        // What has failed itself says why: nobody asks what is in front of it.
+        let is_behind = parked.error.is_none() && {
+            let (name, aggregate_id) = (name.to_owned(), Some(parked.aggregate_id));
+            let first = store.parked(&ParkedQuery { name, aggregate_id, after: Position::START, limit: 1 }).await?;
+            first.first().is_some_and(|first| first.position < parked.position)
+        };
+        Ok(Self { parked, event, is_behind })
     }
-    object
-}
 
-pub fn cells(parked: &ParkedEvent, event: Option<&RecordedEvent>) -> [String; 6] {
-    [
-        name(parked),
-        kind(event),
-        parked.position.to_string(),
-        time(parked.parked_at),
-        parked.attempts.to_string(),
-        why(parked, parked.error.as_deref().map(brief)),
-    ]
-}
+    pub fn object(&self) -> Value {
+        let parked = &self.parked;
+        let mut object = json!({
+            "event": format!("{}/{}", parked.aggregate_id, parked.sequence),
+            "aggregate_id": parked.aggregate_id,
+            "sequence": parked.sequence,
+            "position": parked.position.get(),
+            "parked_at": exact(parked.parked_at),
+            "attempts": parked.attempts,
+            "is_behind_another": self.is_behind,
+            "error": parked.error,
+            "replay_requested_at": parked.replay_requested_at.map(exact),
+        });
+        if let Some(event) = &self.event {
+            object["aggregate_type"] = event.aggregate_type().into();
+            object["event_type"] = event.event_type().into();
+        }
+        object
+    }
 
-fn text(parked: &ParkedEvent, event: Option<&RecordedEvent>) -> String {
-    format!(
-        "{}  {}  position {}, parked {}, tried {}\n  {}\n  {}\n",
-        name(parked),
-        kind(event),
-        parked.position,
-        time(parked.parked_at),
-        times(parked.attempts),
-        why(parked, parked.error.as_ref().map(|error| error.replace('\n', "\n  "))),
-        event.map_or("it is not in the log: `annals verify` says more", RecordedEvent::payload),
-    )
-}
+    pub fn cells(&self) -> [String; 7] {
+        let parked = &self.parked;
+        [
+            self.aggregate(),
+            parked.sequence.to_string(),
+            self.kind().to_owned(),
+            parked.position.to_string(),
+            time(parked.parked_at),
+            parked.attempts.to_string(),
+            self.why(parked.error.as_deref().map(brief)),
+        ]
+    }
 
-/// As `--event` takes it.
-fn name(parked: &ParkedEvent) -> String {
-    format!("{}/{}", parked.aggregate_id, parked.sequence)
-}
+    fn text(&self) -> String {
+        let parked = &self.parked;
+        format!(
+            "{}/{}  {}  position {}, parked {}, tried {}\n  {}\n  {}\n",
+            self.aggregate(),
+            parked.sequence,
+            self.kind(),
+            parked.position,
+            time(parked.parked_at),
+            times(parked.attempts),
+            self.why(parked.error.as_ref().map(|error| error.replace('\n', "\n  "))),
+            self.event.as_ref().map_or("it is not in the log: `annals verify` says more", RecordedEvent::payload),
+        )
+    }
 
-fn kind(event: Option<&RecordedEvent>) -> String {
-    event.map_or_else(|| "-".to_owned(), |event| event.event_type().to_owned())
-}
+    /// Its type and id, as `annals show` takes them.
+    fn aggregate(&self) -> String {
+        let aggregate_type = self.event.as_ref().map_or("-", |event| event.aggregate_type());
+        format!("{aggregate_type} {}", self.parked.aggregate_id)
+    }
 
-fn why(parked: &ParkedEvent, error: Option<String>) -> String {
-    let requested = if parked.replay_requested_at.is_some() { "(to be replayed) " } else { "" };
-    let why = error.unwrap_or_else(|| "behind an earlier event of its aggregate".to_owned());
-    format!("{requested}{why}")
+    fn kind(&self) -> &str {
+        self.event.as_ref().map_or("-", |event| event.event_type())
+    }
+
+    /// What it is and what was wrong with it, in a line.
+    pub fn account(&self) -> String {
+        let why = self.why(self.parked.error.as_deref().map(brief));
+        format!("{} of {}/{}: {why}", self.kind(), self.aggregate(), self.parked.sequence)
+    }
+
+    fn why(&self, error: Option<String>) -> String {
+        let requested = if self.parked.replay_requested_at.is_some() { "(to be replayed) " } else { "" };
+        let why = error.unwrap_or_else(|| {
+            let why = match self.is_behind {
+                true => "behind an earlier event of its aggregate",
+                false => "waits to be replayed: the event it was behind is gone",
+            };
+            why.to_owned()
+        });
+        format!("{requested}{why}")
+    }
 }

@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use annals::{CheckpointStore, Consumers, ParkedChoice, Position, Progress, RunState, store::ParkedQuery};
+use annals::{CheckpointStore, Consumers, ParkedChoice, ParkedEvent, Position, Progress, RunState, store::ParkedQuery};
 use clap::Args as ClapArgs;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use super::{choice::ChoiceArgs, find, nobody, patiently};
+use super::{choice::ChoiceArgs, find, nobody, parked::Known, patiently};
 use crate::{
     args::Session,
     ask::confirm,
     ending::{Ended, Failure},
-    printer::grouped,
+    printer::{counted, grouped},
     verbs::status::quoted,
 };
 
@@ -76,7 +76,7 @@ pub async fn run<S: CheckpointStore + Clone>(
     let is_done = done(store, name, within).await?;
     let left = count(store, name, choice).await?;
     let object = json!({ "name": name, "requested": requested, "is_run": runs, "is_done": is_done, "left": left });
-    printer.object(&object, || format!("{name}: {}, {} of it still parked", asked(requested), grouped(left)))?;
+    printer.object(&object, || format!("{name}: {}; {}", asked(requested), still_parked(left)))?;
     Ok(match (is_done, left) {
         (true, 0) => Ended::Done,
         (true, _) => Ended::No(format!("it has failed again: annals subscriptions parked {}", quoted(name))),
@@ -86,8 +86,16 @@ pub async fn run<S: CheckpointStore + Clone>(
 
 fn asked(requested: u64) -> String {
     match requested {
-        1 => "1 parked event is asked for".to_owned(),
-        many => format!("{} parked events are asked for", grouped(many)),
+        1 => "1 parked event is to be handled again".to_owned(),
+        many => format!("{} parked events are to be handled again", grouped(many)),
+    }
+}
+
+fn still_parked(left: u64) -> String {
+    match left {
+        0 => "none of that is parked any longer".to_owned(),
+        1 => "1 is still parked".to_owned(),
+        many => format!("{} are still parked", grouped(many)),
     }
 }
 
@@ -120,19 +128,39 @@ async fn done<S: CheckpointStore>(store: &S, name: &str, within: Duration) -> Re
 
 /// How many parked events are meant.
 async fn count<S: CheckpointStore>(store: &S, name: &str, choice: ParkedChoice) -> Result<u64, Failure> {
+    if matches!(choice, ParkedChoice::All) {
+        return Ok(store.count_parked(name).await?);
+    }
+    Ok(look_through(store, name, choice).await?.0)
+}
+
+/// Counts those that are meant, and finds the first of them; counts those of the same aggregate behind that one, too.
+async fn look_through<S: CheckpointStore>(
+    store: &S,
+    name: &str,
+    choice: ParkedChoice,
+) -> Result<(u64, Option<ParkedEvent>, u64), Failure> {
     let (aggregate_id, wanted) = match choice {
-        ParkedChoice::Aggregate(aggregate_id) => (aggregate_id, None),
-        ParkedChoice::Event { aggregate_id, sequence } => (aggregate_id, Some(sequence)),
-        _ => return Ok(store.count_parked(name).await?),
+        ParkedChoice::Aggregate(aggregate_id) => (Some(aggregate_id), None),
+        ParkedChoice::Event { aggregate_id, sequence } => (Some(aggregate_id), Some(sequence)),
+        _ => (None, None),
     };
-    let (mut count, mut after) = (0, Position::START);
+    let (mut count, mut first, mut behind, mut after) = (0, None, 0, Position::START);
     loop {
-        let query = ParkedQuery { name: name.to_owned(), aggregate_id: Some(aggregate_id), after, limit: PAGE };
+        let query = ParkedQuery { name: name.to_owned(), aggregate_id, after, limit: PAGE };
         let page = store.parked(&query).await?;
-        count += page.iter().filter(|event| wanted.is_none_or(|wanted| event.sequence == wanted)).count() as u64;
-        match page.last() {
-            Some(last) if page.len() == PAGE as usize => after = last.position,
-            _ => return Ok(count),
+        let (full, last) = (page.len() == PAGE as usize, page.last().map(|last| last.position));
+        for event in page {
+            if wanted.is_some_and(|wanted| event.sequence > wanted) {
+                behind += 1;
+            } else if wanted.is_none_or(|wanted| event.sequence == wanted) {
+                count += 1;
+                first.get_or_insert(event);
+            }
+        }
+        match last.filter(|_| full) {
+            Some(last) => after = last,
+            None => return Ok((count, first, behind)),
         }
     }
 }
@@ -155,12 +183,33 @@ pub async fn discard<S: CheckpointStore + Clone>(
         let resume = format!("annals subscriptions resume {}", quoted(name));
         return Err(Failure::failed(format!("{name} is paused, so that nobody may change what is parked: {resume}")));
     }
-    let events = if count == 1 { "1 parked event".to_owned() } else { format!("{} parked events", grouped(count)) };
+    let events = match count {
+        1 => match look_through(store, name, choice).await?.1 {
+            Some(one) => format!("1 parked event ({})", Known::of(store, name, one).await?.account()),
+            None => "1 parked event".to_owned(),
+        },
+        _ => counted(count, "parked event"),
+    };
     confirm(yes, &format!("{name}: discard {events}? What is discarded is never handled."))?;
     let discarded = patiently(async || Consumers::new(store).discard_all(name, choice).await).await?;
     let left = store.count_parked(name).await?;
-    session.printer.object(&json!({ "name": name, "discarded": discarded, "left": left }), || {
-        format!("{name}: {} discarded, {} left", grouped(discarded), grouped(left))
+    let behind = match choice {
+        ParkedChoice::Event { aggregate_id, .. } => Some((look_through(store, name, choice).await?.2, aggregate_id)),
+        _ => None,
+    };
+    let behind = behind.filter(|(behind, _)| *behind > 0);
+    let object = json!({ "name": name, "discarded": discarded, "left": left, "left_behind": behind.map_or(0, |(many, _)| many) });
+    session.printer.object(&object, || {
+        let mut text = format!("{name}: {} discarded, {} still parked", counted(discarded, "event"), grouped(left));
+        if let Some((many, aggregate_id)) = behind {
+            let stay = if many == 1 { "1 event that was behind it stays" } else { "events that were behind it stay" };
+            let many = if many == 1 { String::new() } else { format!("{} ", grouped(many)) };
+            text.push_str(&format!(
+                "\n  {many}{stay} parked; to have it handled now:\n    annals subscriptions replay {} --aggregate {aggregate_id}",
+                quoted(name)
+            ));
+        }
+        text
     })?;
     Ok(Ended::Done)
 }
