@@ -55,7 +55,7 @@ enum Verb {
 /// Discards parked events: they are never handled
 ///
 /// For events that nobody can or need handle any more. Events that were parked behind a discarded one stay parked until they
-/// are replayed. Whoever runs the consumer loses its lease for a moment, and goes on within a second. A paused one has to be
+/// are replayed: it says how many. Whoever runs the consumer loses its lease for a moment, and goes on within a second. A paused one has to be
 /// resumed first. Asks before it does anything.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\

@@ -6,6 +6,7 @@ use annals::{CheckpointStore, Consumers, ParkedChoice, ParkedEvent, Position, Pr
 use clap::Args as ClapArgs;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
+use uuid::Uuid;
 
 use super::{choice::ChoiceArgs, find, nobody, parked::Known, patiently};
 use crate::{
@@ -200,16 +201,18 @@ pub async fn discard<S: CheckpointStore + Clone>(
     let behind = behind.filter(|(behind, _)| *behind > 0);
     let object = json!({ "name": name, "discarded": discarded, "left": left, "left_behind": behind.map_or(0, |(many, _)| many) });
     session.printer.object(&object, || {
-        let mut text = format!("{name}: {} discarded, {} still parked", counted(discarded, "event"), grouped(left));
-        if let Some((many, aggregate_id)) = behind {
-            let stay = if many == 1 { "1 event that was behind it stays" } else { "events that were behind it stay" };
-            let many = if many == 1 { String::new() } else { format!("{} ", grouped(many)) };
-            text.push_str(&format!(
-                "\n  {many}{stay} parked; to have it handled now:\n    annals subscriptions replay {} --aggregate {aggregate_id}",
-                quoted(name)
-            ));
-        }
-        text
+        let said = format!("{name}: {} discarded, {} still parked", counted(discarded, "event"), grouped(left));
+        said + &behind.map(|behind| stay(name, behind)).unwrap_or_default()
     })?;
     Ok(Ended::Done)
+}
+
+/// What was behind a discarded event, and how it is handled.
+fn stay(name: &str, (many, aggregate_id): (u64, Uuid)) -> String {
+    let (stay, them) = match many {
+        1 => ("1 event that was behind it stays".to_owned(), "it"),
+        many => (format!("{} events that were behind it stay", grouped(many)), "them"),
+    };
+    let replay = format!("annals subscriptions replay {} --aggregate {aggregate_id}", quoted(name));
+    format!("\n  {stay} parked; to have {them} handled now:\n    {replay}")
 }
