@@ -7,13 +7,13 @@ use std::{fmt, sync::Arc};
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::{Error, EventStore, IdempotencyKey, MovedRow, Position, Receipt, RecordedEvent, RowKind};
+use super::{Error, EventStore, IdempotencyKey, Inspect, MovedRow, Position, Receipt, RecordedEvent, RowKind};
 
 /// Reads and writes what is moved from one database to another, as it is stored.
 ///
 /// Everything is written so that it may be written again: by whoever was broken off, and by two at once.
 #[async_trait]
-pub trait TransferStore: EventStore {
+pub trait TransferStore: EventStore + Inspect {
     /// Reads receipts in the order of aggregate ids (as bytes) and keys, so many at the most; expired ones as well.
     ///
     /// Those after a place, and only those whose last event stands up to that position. (A receipt without one, of an

@@ -22,6 +22,9 @@ pub enum MoveError {
     /// An event of the source, or of an earlier part of its export, is not the one that was written.
     #[error("{0}")]
     Source(String),
+    /// Events were recorded since an earlier part of the export came to their end: begin anew.
+    #[error("the log has gone on since this export was begun: begin anew")]
+    WentOn,
     /// The database failed. What was written is whole; do the same again.
     #[error(transparent)]
     Store(#[from] Error),

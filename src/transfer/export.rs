@@ -59,6 +59,16 @@ pub struct Exported {
     pub counts: Counts,
     /// The SHA-256 over all lines but the last, in hexadecimal digits.
     pub digest: String,
+    /// How far it goes in the log: every event up to here is in it.
+    pub up_to: Position,
+    /// Whether events were recorded meanwhile, which are not in it.
+    ///
+    /// What subscriptions, timers and the inbox know may then be ahead of its events: it is good for events and receipts
+    /// alone. Whatever is to be started on a copy needs an export of a
+    /// database that nobody writes to.
+    pub went_on: bool,
+    /// Whose open transaction keeps the log from being read further, so that events may be missing.
+    pub held_by: Option<String>,
 }
 
 /// Knows the beginning of an export that was broken off, to go on behind it.
@@ -137,7 +147,8 @@ impl<'s> Export<'s> {
 
     /// Goes on behind what an earlier export wrote before it was broken off.
     ///
-    /// Events that were recorded since are written too, unless the earlier one had come to the receipts.
+    /// Events that were recorded since are written too. Where the earlier one had come to the receipts, and events were
+    /// recorded since, [`run`](Self::run) refuses to go on: what it would write would be old.
     pub fn go_on(mut self, from: Partial) -> Self {
         self.from = from;
         self
@@ -157,12 +168,15 @@ impl<'s> Export<'s> {
     ///
     /// # Errors
     ///
-    /// [`MoveError::Source`]: the earlier part is of another database, or an event is damaged (run
-    /// [`Verify`](crate::read::Verify)); [`MoveError::Store`] and [`MoveError::File`]: what was written is whole, go on
+    /// [`MoveError::WentOn`]: begin anew; nothing was written. [`MoveError::Source`]: the earlier part is of another
+    /// database, or an event is damaged (run [`Verify`](crate::read::Verify)). [`MoveError::Store`] and [`MoveError::File`]: what was written is whole, go on
     /// behind it.
     pub async fn run(mut self, out: &mut (dyn Write + Send)) -> Result<Exported, MoveError> {
         let from = std::mem::take(&mut self.from);
         let begins_at = Self::recognise(self.store, from.last_event.as_ref()).await?;
+        if from.track.stage > Stage::Events && Self::goes_on_behind(self.store, begins_at.position).await? {
+            return Err(MoveError::WentOn);
+        }
         let mut writing = Writing { out, line: Vec::new(), track: from.track };
         if writing.track.stage == Stage::Start {
             Header::write(&mut writing.line);
@@ -190,7 +204,23 @@ impl<'s> Export<'s> {
             writing.end_line()?;
         }
         writing.out.flush()?;
-        Ok(Exported { counts, digest })
+        // In this order: what was held back is seen by the one or by the other.
+        let readable = self.store.readable().await?;
+        let went_on = Self::goes_on_behind(self.store, up_to).await?;
+        // Where the log can be read further than this goes, whoever holds it now came later.
+        let held_by = readable.held_by.filter(|_| readable.position < readable.last_drawn && !went_on);
+        Ok(Exported { counts, digest, up_to, went_on, held_by })
+    }
+
+    /// Whether there are events behind a position. (The log's end may be further than its last event.)
+    async fn goes_on_behind(store: &dyn TransferStore, position: Position) -> Result<bool, Error> {
+        let mut is_one = false;
+        let mut visit = |_: EventRef<'_>| {
+            is_one = true;
+            Ok(())
+        };
+        store.read_log(&LogQuery::all().after(position).limit(1), &mut visit).await?;
+        Ok(is_one)
     }
 
     /// Where the last event of the earlier part stands, if it is the same.

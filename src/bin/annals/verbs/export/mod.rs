@@ -35,7 +35,15 @@ pub use self::{bar::Bar, target::GZIP};
 /// `annals import` reads the file into another database, SQLite or PostgreSQL.
 ///
 /// With --output the file is written beside its place, as FILE.partial, and takes its place at the end. Broken off, by
-/// Ctrl-C or a crash, it goes on where it was when it is called again with the same arguments.
+/// Ctrl-C or a crash, it goes on where it was when it is called again with the same arguments. Where it had written all
+/// events, and more were recorded since, it refuses: what it would write would be old. --fresh begins anew.
+///
+/// Beside a running service the file is good to take the bulk over: timers, subscriptions and
+/// handled messages are read after the events, and may know of some that are not in the file. It says so then. Before
+/// anything is started on a copy, stop the service and export again.
+///
+/// It ends with 3 where a transaction that is still open keeps the end of the log from being read (PostgreSQL): the file is
+/// whole up to there, but events may be missing. It says whose transaction that is. End it, and export again.
 ///
 /// What is left behind: projections and snapshots (they are built anew), leases, stored answers to HTTP requests, records of
 /// steps and calls to other services.
@@ -86,6 +94,9 @@ struct Told<'t> {
     #[serde(flatten)]
     counts: Counts,
     digest: &'t str,
+    up_to: u64,
+    went_on: bool,
+    held_by: Option<&'t str>,
 }
 
 pub async fn run(session: &Session, args: &ExportArgs) -> Result<Ended, Failure> {
@@ -105,10 +116,11 @@ pub async fn run(session: &Session, args: &ExportArgs) -> Result<Ended, Failure>
 
 async fn to_stdout(session: &Session, args: &ExportArgs, store: &dyn TransferStore) -> Result<Ended, Failure> {
     let bar = Bar::new(!session.printer.is_quiet() && !io::stdout().is_terminal(), None);
-    let exported = write(store, Partial::default(), io::stdout(), args.gzip, &bar).await?;
+    let exported = write(store, Partial::default(), io::stdout(), args.gzip, &bar).await;
     bar.end();
+    let exported = exported.map_err(failure)?;
     session.printer.words(format!("exported {}", words(&exported.counts)));
-    Ok(Ended::Done)
+    Ok(ended(session, &exported))
 }
 
 async fn to_file(
@@ -124,15 +136,38 @@ async fn to_file(
         printer.words(format!("going on behind {}, which were written before", words(&from.counts())));
     }
     let bar = Bar::new(!printer.is_quiet(), None);
-    let exported = write(store, from, &file, gzip, &bar).await?;
+    let exported = write(store, from, &file, gzip, &bar).await;
     bar.end();
+    let exported = exported.map_err(|error| match error {
+        MoveError::WentOn => target.is_old(),
+        error => failure(error),
+    })?;
     target.keep(&file)?;
     let name = target.name();
     printer.words(format!("exported {} to {name}", words(&exported.counts)));
     if !printer.is_table() {
-        printer.object(&Told { file: &name, counts: exported.counts, digest: &exported.digest }, String::new)?;
+        let Exported { counts, digest, up_to, went_on, held_by } = &exported;
+        let up_to = up_to.get();
+        let told = Told { file: &name, counts: *counts, digest, up_to, went_on: *went_on, held_by: held_by.as_deref() };
+        printer.object(&told, String::new)?;
     }
-    Ok(Ended::Done)
+    Ok(ended(session, &exported))
+}
+
+/// Whether the file has everything, and what it is good for.
+fn ended(session: &Session, exported: &Exported) -> Ended {
+    if exported.went_on {
+        session.printer.words(
+            "the service was at work meanwhile: what subscriptions, timers and inbox know may be ahead of the events in this \
+             file; before anything is started on a copy, stop the service and export again",
+        );
+    }
+    let Some(holder) = &exported.held_by else { return Ended::Done };
+    Ended::No(format!(
+        "the export goes up to position {} only, and events behind it may be missing: {holder} keeps the log from being read \
+         further; end that transaction, and export again",
+        grouped(exported.up_to.get())
+    ))
 }
 
 /// The bytes that are written at once.
@@ -145,13 +180,13 @@ async fn write(
     to: impl Write + Send,
     gzip: bool,
     bar: &Bar,
-) -> Result<Exported, Failure> {
+) -> Result<Exported, MoveError> {
     let buffered = io::BufWriter::with_capacity(WRITTEN_BYTES, to);
     let mut out: Box<dyn Write + Send + '_> = if gzip { Box::new(Members::new(buffered)) } else { Box::new(buffered) };
     let export = Export::new(store).go_on(from).on_progress(|counts, position, head| {
         bar.show(position.get(), head.get(), words(counts));
     });
-    export.run(&mut *out).await.map_err(failure)
+    export.run(&mut *out).await
 }
 
 /// A reader of standard output that has gone away is none.

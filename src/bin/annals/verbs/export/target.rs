@@ -79,6 +79,12 @@ impl Target {
         Ok((file, partial))
     }
 
+    /// What is said where an earlier part can no longer be gone on with.
+    pub fn is_old(&self) -> Failure {
+        let shown = self.partial.display();
+        Failure::failed(format!("the log has gone on since {shown} was begun: --fresh begins anew"))
+    }
+
     /// Has the file take its place, once it is on the disk.
     pub fn keep(&self, file: &File) -> Result<(), Failure> {
         file.sync_all()?;
