@@ -18,8 +18,8 @@ use crate::store::{
 
 /// The most events that are read at once: no snapshot of the database lasts longer.
 const PAGE_EVENTS: u64 = 8_192;
-/// The most receipts, or other rows, that are read at once.
-const PAGE_ROWS: u32 = 1_000;
+/// The most receipts, or other rows, that are read at once. A rejection may have as many bytes as an event.
+const PAGE_ROWS: u32 = 250;
 
 /// Writes what a store holds, as lines of JSON.
 ///

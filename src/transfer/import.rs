@@ -16,7 +16,7 @@ use super::{
     lines::{Item, Lines},
 };
 use crate::store::{
-    Error, Limits, Misfit, MovedReceipt, MovedRow, RecordedEvent, RowKind, TransferError, TransferStore, Written,
+    Error, Limits, Misfit, MovedReceipt, MovedRow, ReceiptOutcome, RecordedEvent, RowKind, TransferError, TransferStore, Written,
 };
 
 /// The most rows of one commit.
@@ -240,7 +240,11 @@ fn bytes(item: &Item) -> usize {
     match item {
         Item::Event(event) => event.payload().len() + event.as_ref().metadata.len(),
         Item::Row(MovedRow::Timer(timer)) => timer.payload.as_ref().map_or(0, String::len),
-        Item::Receipt(_) | Item::Row(_) => 0,
+        Item::Receipt(moved) => match &moved.receipt.outcome {
+            ReceiptOutcome::Rejected { rejection } => rejection.len(),
+            ReceiptOutcome::Accepted => 0,
+        },
+        Item::Row(_) => 0,
     }
 }
 
