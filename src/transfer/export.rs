@@ -64,7 +64,7 @@ pub struct Exported {
     /// Whether events were recorded meanwhile, which are not in it.
     ///
     /// What subscriptions, timers and the inbox know may then be ahead of its events: it is good for events and receipts
-    /// alone. Whatever is to be started on a copy needs an export of a
+    /// ([`Import::events_only`](super::Import::events_only)). Whatever is to be started on a copy needs an export of a
     /// database that nobody writes to.
     pub went_on: bool,
     /// Whose open transaction keeps the log from being read further, so that events may be missing.

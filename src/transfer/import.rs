@@ -16,7 +16,8 @@ use super::{
     lines::{Item, Lines},
 };
 use crate::store::{
-    Error, Limits, Misfit, MovedReceipt, MovedRow, ReceiptOutcome, RecordedEvent, RowKind, TransferError, TransferStore, Written,
+    Error, Limits, Misfit, MovedCheckpoint, MovedReceipt, MovedRow, Position, ReceiptOutcome, RecordedEvent, RowKind,
+    TransferError, TransferStore, Written,
 };
 
 /// The most rows of one commit.
@@ -27,6 +28,12 @@ const BATCH_BYTES: usize = 4 << 20;
 const BATCHES_AHEAD: usize = 2;
 /// The bytes that are read from the input at once.
 const READ_BYTES: usize = 256 << 10;
+/// The most names of subscriptions whose checkpoints were left as they are.
+const MOST_LEFT_NAMES: usize = 10;
+/// The checkpoints that are read at once, to see which were left.
+const LEFT_ROWS: u32 = 1_000;
+/// Behind every position that is drawn.
+const LAST_POSITION: Position = Position::new(i64::MAX.unsigned_abs());
 /// How long a batch is sent again where the database is busy, or cannot be reached.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -39,8 +46,12 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A line that was changed, left out, doubled or moved is refused before anything of it is written, and so is an event in whose
 /// place another stands. What came before it was written.
 ///
-/// Let nobody send commands to the moved aggregates before it has ended: receipts come behind the events, and a retry that
-/// does not find its receipt is a new request.
+/// Let nobody send commands to the moved aggregates, or start a subscription or timer, before the last import has ended:
+/// receipts come behind the events, and a retry that does not find its receipt is a new request.
+///
+/// While the old database is in use, import [events and receipts alone](Self::events_only): what subscriptions, timers and
+/// the inbox know changes there, and what is gone there would come back. The last import, of an export of a database that
+/// nobody writes to any more, takes all.
 ///
 /// ```
 /// # async fn example(store: annals::SqliteStore) -> Result<(), Box<dyn std::error::Error>> {
@@ -55,18 +66,26 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Import<'s> {
     store: &'s dyn TransferStore,
     limits: Limits,
+    events_only: bool,
     on_progress: Option<OnProgress<'s>>,
 }
 
 type OnProgress<'s> = Box<dyn FnMut(&Imported) + Send + 's>;
 
 /// Says what was imported.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Imported {
     /// What was written.
     pub new: Counts,
     /// What was there already.
     pub present: Counts,
+    /// Checkpoints that stand elsewhere here, and were left as they are.
+    ///
+    /// The consumer was run here or stands further on, has another number of partitions, is a projection here, or its event
+    /// is not here.
+    pub left_checkpoints: u64,
+    /// The subscriptions they are of, by name, those of one commit in their order: 10 at the most.
+    pub left_subscriptions: Vec<String>,
 }
 
 impl Imported {
@@ -83,6 +102,18 @@ impl Imported {
     const fn add_rows(&mut self, kind: RowKind, written: Written) {
         self.new.add(kind, written.new);
         self.present.add(kind, written.present);
+    }
+
+    /// Counts those that were taken for present, and stand elsewhere.
+    fn add_left(&mut self, names: &[&str]) {
+        self.left_checkpoints += names.len() as u64;
+        self.present.checkpoints = self.present.checkpoints.saturating_sub(names.len() as u64);
+        for name in names {
+            let is_full = self.left_subscriptions.len() >= MOST_LEFT_NAMES;
+            if !is_full && !self.left_subscriptions.iter().any(|known| known == name) {
+                self.left_subscriptions.push((*name).to_owned());
+            }
+        }
     }
 }
 
@@ -102,7 +133,7 @@ pub fn check(input: impl Read, limits: &Limits) -> Result<Counts, MoveError> {
 impl<'s> Import<'s> {
     /// Prepares an import into a store.
     pub fn new(store: &'s dyn TransferStore) -> Self {
-        Self { store, limits: Limits::default(), on_progress: None }
+        Self { store, limits: Limits::default(), events_only: false, on_progress: None }
     }
 
     /// Reads lines as long as stores with these bounds can have.
@@ -110,6 +141,14 @@ impl<'s> Import<'s> {
     /// Default: [`Limits::default`].
     pub const fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// Takes events and receipts alone, and passes over what subscriptions, timers and the inbox know.
+    ///
+    /// For all imports but the last. Every line is checked all the same.
+    pub const fn events_only(mut self) -> Self {
+        self.events_only = true;
         self
     }
 
@@ -129,11 +168,11 @@ impl<'s> Import<'s> {
     /// same again.
     pub async fn run(mut self, input: impl Read + Send + 'static) -> Result<Imported, MoveError> {
         let (sender, mut batches) = mpsc::channel(BATCHES_AHEAD);
-        let limits = self.limits;
+        let (limits, events_only) = (self.limits, self.events_only);
         // Not one of the runtime's: that would wait for it at its end, however long the input does.
         thread::Builder::new().name("annals-import".to_owned()).spawn(move || {
             let mut lines = Lines::new(BufReader::with_capacity(READ_BYTES, input), &limits);
-            let read = send_batches(&mut lines, &sender);
+            let read = send_batches(&mut lines, events_only, &sender);
             if let Err(error) = read {
                 // Nobody listens where the import has ended.
                 drop(sender.blocking_send(Err(error)));
@@ -145,6 +184,9 @@ impl<'s> Import<'s> {
         while let Some(batch) = batches.recv().await {
             let Some(batch) = batch? else { return Ok(imported) };
             Self::write(self.store, &batch, &mut imported).await?;
+            if let Rows::Others(RowKind::Checkpoint, rows) = &batch.rows {
+                imported.add_left(&left(self.store, rows).await?);
+            }
             if let Some(see) = &mut self.on_progress {
                 see(&imported);
             }
@@ -176,6 +218,34 @@ impl<'s> Import<'s> {
             return Ok(());
         }
     }
+}
+
+/// The names of those checkpoints that do not stand here where they should.
+async fn left<'r>(store: &dyn TransferStore, rows: &'r [MovedRow]) -> Result<Vec<&'r str>, Error> {
+    let mut missing: Vec<_> = rows.iter().filter_map(checkpoint).collect();
+    let mut last = None;
+    while !missing.is_empty() {
+        let page = store.read_rows(RowKind::Checkpoint, last.as_ref(), LAST_POSITION, LEFT_ROWS).await?;
+        for found in page.iter().filter_map(checkpoint) {
+            missing.retain(|row| !stands_at(found, row));
+        }
+        match page.into_iter().next_back() {
+            Some(row) => last = Some(row),
+            None => break,
+        }
+    }
+    Ok(missing.into_iter().map(|row| row.name.as_str()).collect())
+}
+
+const fn checkpoint(row: &MovedRow) -> Option<&MovedCheckpoint> {
+    if let MovedRow::Checkpoint(row) = row { Some(row) } else { None }
+}
+
+/// Whether a checkpoint stands where another does, at the same event.
+fn stands_at(found: &MovedCheckpoint, moved: &MovedCheckpoint) -> bool {
+    (&found.name, found.partition, found.partitions) == (&moved.name, moved.partition, moved.partitions)
+        && (found.aggregate_id, found.sequence, found.command_id)
+            == (moved.aggregate_id, moved.sequence, moved.command_id)
 }
 
 /// Whether the same batch may be sent again: what was written of it then is passed over.
@@ -251,7 +321,11 @@ fn bytes(item: &Item) -> usize {
 type Sender = mpsc::Sender<Result<Option<Batch>, MoveError>>;
 
 /// Reads the input and sends what belongs into one commit, until it has come to an end or nobody listens.
-fn send_batches<R: std::io::BufRead>(lines: &mut Lines<R>, sender: &Sender) -> Result<(), MoveError> {
+fn send_batches<R: std::io::BufRead>(
+    lines: &mut Lines<R>,
+    events_only: bool,
+    sender: &Sender,
+) -> Result<(), MoveError> {
     let (mut batch, mut held): (Option<Batch>, usize) = (None, 0);
     loop {
         let next = lines.next();
@@ -261,6 +335,9 @@ fn send_batches<R: std::io::BufRead>(lines: &mut Lines<R>, sender: &Sender) -> R
             return Ok(());
         }
         let Some((line, item)) = next? else { return Ok(()) };
+        if events_only && matches!(item, Item::Row(_)) {
+            continue;
+        }
         held += bytes(&item);
         let other = match &mut batch {
             Some(batch) => batch.add(item),

@@ -1,6 +1,6 @@
 -- Writes checkpoints of subscriptions, by their events. $1 a JSON array of them.
 -- One that nobody has run here yet goes forward; one that was run stays where it is, and so does a name that is split
--- otherwise.
+-- otherwise. Who is paused here stays paused.
 INSERT INTO annals_checkpoints AS mine
     (name, partition, partitions, kind, version, position, aggregate_id, sequence, command_id, recorded_at, updated_at,
      paused_at)
@@ -31,5 +31,5 @@ ON CONFLICT (name, partition) DO UPDATE SET
     command_id = excluded.command_id,
     recorded_at = excluded.recorded_at,
     updated_at = excluded.updated_at,
-    paused_at = excluded.paused_at
+    paused_at = coalesce(mine.paused_at, excluded.paused_at)
 WHERE mine.fence = 0 AND mine.position < excluded.position

@@ -4,6 +4,7 @@ mod corrupted;
 mod data;
 mod interrupted;
 mod killed;
+mod last_import;
 mod not_all;
 mod nothing_twice;
 mod orders;

@@ -18,7 +18,7 @@ use crate::cli::place::{on_both, postgres, sqlite};
 on_both! { what_was_told_or_done_before_a_move_is_not_told_or_done_again }
 
 /// Runs a subscription to the end of the log, and gives what it was told. It fails on the events it is given.
-async fn told<S: CheckpointStore + Clone + 'static>(store: &S, name: &str, fails: &[String]) -> Vec<String> {
+pub async fn told<S: CheckpointStore + Clone + 'static>(store: &S, name: &str, fails: &[String]) -> Vec<String> {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let (fails, see) = (fails.to_vec(), Arc::clone(&seen));
     let subscription = Subscription::new(store, name).unwrap().on_failure(OnFailure::park());

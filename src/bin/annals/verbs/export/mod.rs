@@ -38,7 +38,7 @@ pub use self::{bar::Bar, target::GZIP};
 /// Ctrl-C or a crash, it goes on where it was when it is called again with the same arguments. Where it had written all
 /// events, and more were recorded since, it refuses: what it would write would be old. --fresh begins anew.
 ///
-/// Beside a running service the file is good to take the bulk over: timers, subscriptions and
+/// Beside a running service the file is good to take the bulk over (`annals import --events-only`): timers, subscriptions and
 /// handled messages are read after the events, and may know of some that are not in the file. It says so then. Before
 /// anything is started on a copy, stop the service and export again.
 ///

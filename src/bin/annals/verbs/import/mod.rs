@@ -17,6 +17,7 @@ use crate::{
     args::Session,
     database::on,
     ending::{Ended, Failure},
+    printer::grouped,
 };
 
 /// Reads what `annals export` wrote into this database
@@ -24,7 +25,14 @@ use crate::{
 /// Events come to the end of the log, in their order, with their times and command ids; receipts with them, so that a
 /// retry of a command that was carried out before the move is answered as it was then. What is there already is compared byte
 /// by byte and passed over: broken off, it is called again; importing the same file twice changes nothing. Other aggregates
-/// may be there, and others may write, but send commands to the moved ones only when it has ended.
+/// may be there, and others may write. But nobody may send commands to the moved ones, or start a subscription or timer on
+/// this database, before the last import has ended.
+///
+/// While the old database is in use, import with --events-only, as often as you like: what subscriptions, timers and the
+/// inbox know still changes there, and a later import would not take back what is gone there. Then stop the service, export
+/// again, and import that file without it: the last import takes all.
+///
+/// Checkpoints of subscriptions that were run here stay where they are; it names those subscriptions.
 ///
 /// A file that was cut short or changed is refused, with the number of the line; so is an event in whose place another
 /// stands. What came before that line was imported. The database needs the current schema: `annals migrate` makes it.
@@ -32,6 +40,7 @@ use crate::{
 #[command(after_help = "\
 Examples:
   annals import shop.jsonl.gz                    gzipped or not, it finds out by itself
+  annals import --events-only shop.jsonl.gz      while the old database is still in use
   annals import --dry-run shop.jsonl.gz          is the file whole? Needs no database, writes nothing
   zstd -dc shop.jsonl.zst | annals import -      from a pipe")]
 pub struct ImportArgs {
@@ -43,6 +52,10 @@ pub struct ImportArgs {
     #[arg(long)]
     dry_run: bool,
 
+    /// Take events and receipts alone: for every import but the last
+    #[arg(long, conflicts_with = "dry_run")]
+    events_only: bool,
+
     #[command(flatten)]
     bounds: BoundArgs,
 }
@@ -52,6 +65,8 @@ pub struct ImportArgs {
 struct Told {
     new: Counts,
     already_there: Counts,
+    left_checkpoints: u64,
+    left_subscriptions: Vec<String>,
 }
 
 pub async fn run(session: &Session, args: &ImportArgs) -> Result<Ended, Failure> {
@@ -91,8 +106,12 @@ async fn import(
     let bar = Bar::new(!printer.is_quiet(), source.length);
     let length = source.length;
     let mut so_far = Imported::default();
-    let import = Import::new(store).limits(args.bounds.limits()).on_progress(|imported| {
-        so_far = *imported;
+    let mut import = Import::new(store).limits(args.bounds.limits());
+    if args.events_only {
+        import = import.events_only();
+    }
+    let import = import.on_progress(|imported| {
+        so_far = imported.clone();
         let done = read.load(Ordering::Relaxed);
         bar.show(done, length.unwrap_or(done), summary(imported));
     });
@@ -101,8 +120,13 @@ async fn import(
     match imported {
         Ok(imported) => {
             printer.words(summary(&imported));
+            if imported.left_checkpoints > 0 {
+                printer.words(left(&imported));
+            }
             if !printer.is_table() {
-                printer.object(&Told { new: imported.new, already_there: imported.present }, String::new)?;
+                let Imported { new, present, left_checkpoints, left_subscriptions } = imported;
+                let told = Told { new, already_there: present, left_checkpoints, left_subscriptions };
+                printer.object(&told, String::new)?;
             }
             Ok(Ended::Done)
         }
@@ -114,6 +138,20 @@ async fn import(
 }
 
 fn summary(imported: &Imported) -> String {
-    let Imported { new, present } = imported;
-    format!("new: {}; already there: {}", words(new), words(present))
+    let Imported { new, present, left_checkpoints, .. } = imported;
+    let left = match left_checkpoints {
+        0 => String::new(),
+        1 => "; left as it is: 1 checkpoint".to_owned(),
+        many => format!("; left as they are: {} checkpoints", grouped(*many)),
+    };
+    format!("new: {}; already there: {}{left}", words(new), words(present))
+}
+
+/// Which subscriptions do not go on where they did in the old database.
+fn left(imported: &Imported) -> String {
+    format!(
+        "left as they are here: the checkpoints of {}; they were run here or stand further on, have another number of \
+         partitions, are projections here, or the event they stand at is not here. See `annals subscriptions`",
+        imported.left_subscriptions.join(", ")
+    )
 }
