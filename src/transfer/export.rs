@@ -67,7 +67,9 @@ pub struct Exported {
     /// ([`Import::events_only`](super::Import::events_only)). Whatever is to be started on a copy needs an export of a
     /// database that nobody writes to.
     pub went_on: bool,
-    /// Whose open transaction keeps the log from being read further, so that events may be missing.
+    /// Whose open transaction keeps the log from being read further.
+    ///
+    /// Events may be missing then.
     pub held_by: Option<String>,
 }
 

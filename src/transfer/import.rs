@@ -84,7 +84,9 @@ pub struct Imported {
     /// The consumer was run here or stands further on, has another number of partitions, is a projection here, or its event
     /// is not here.
     pub left_checkpoints: u64,
-    /// The subscriptions they are of, by name, those of one commit in their order: 10 at the most.
+    /// The subscriptions they are of, by name: 10 at the most.
+    ///
+    /// Those of one commit in their order.
     pub left_subscriptions: Vec<String>,
 }
 
@@ -144,9 +146,9 @@ impl<'s> Import<'s> {
         self
     }
 
-    /// Takes events and receipts alone, and passes over what subscriptions, timers and the inbox know.
+    /// Takes events and receipts alone.
     ///
-    /// For all imports but the last. Every line is checked all the same.
+    /// What subscriptions, timers and the inbox know is passed over. For all imports but the last. Every line is checked all the same.
     pub const fn events_only(mut self) -> Self {
         self.events_only = true;
         self

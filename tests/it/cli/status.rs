@@ -24,7 +24,7 @@ const DIFFERS: [(&str, &str); 9] = [
     (r"(sqlite|postgres):\S*", "[url]"),
     (r"(?m)^size .*$", "size      [size]"),
     (r"(?m)^(annals_\w+ +\d+) .*$", "$1"),
-    (r#""(bytes|free_bytes|log_bytes|lag_seconds)": [0-9.eul-]+n?u?l*"#, r#""$1": [number]"#),
+    (r#""(bytes|free_bytes|log_bytes|lag_seconds)": (null|[0-9.e-]+)"#, r#""$1": [number]"#),
     (r" \d{2,}d( \d+h)?", " [days]"),
     (r"since 20\d\d-[0-9T:.-]*Z", "since [time]"),
     ("schema [0-9]+", "schema [n]"),

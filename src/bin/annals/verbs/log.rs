@@ -98,9 +98,8 @@ pub async fn run(session: &Session, args: &LogArgs) -> Result<Ended, Failure> {
 async fn log(printer: &Printer, store: &dyn Search, args: &LogArgs) -> Result<Ended, Failure> {
     let mut lines = Lines::new(printer, args.limit);
     if !args.follow {
-        args.past(store, args.search(), &mut lines).await?;
-        if lines.list.len() == 0 {
-            printer.words("no event is so");
+        if args.past(store, args.search(), &mut lines).await? == 0 && printer.is_table() {
+            printer.words("there are no such events");
         }
         lines.list.end()?;
         return Ok(Ended::Done);
@@ -148,8 +147,8 @@ impl LogArgs {
         self.last.or_else(|| (!is_bounded).then_some(NEWEST))
     }
 
-    /// Shows what is there.
-    async fn past(&self, store: &dyn Search, mut search: EventSearch, lines: &mut Lines<'_>) -> Result<(), Failure> {
+    /// Shows what there is by now, and tells how many events that is.
+    async fn past(&self, store: &dyn Search, mut search: EventSearch, lines: &mut Lines<'_>) -> Result<u64, Failure> {
         if let Some(newest) = self.newest() {
             // Where the first of them stands: they are read a second time, and none is kept.
             let (mut first, backward) = (None, EventSearch { limit: Some(newest), ..search.clone().newest_first() });
@@ -160,15 +159,14 @@ impl LogArgs {
             };
             let found = store.find_events(&backward, &mut visit).await?;
             let Some(first) = first else {
-                return Ok(());
+                return Ok(0);
             };
             search = search.after(Position::new(first.get() - 1));
             search.until.get_or_insert(found.head);
         }
         let mut outlet = Outlet::default();
         let found = store.find_events(&search, &mut |event| outlet.pass(lines.write(&event))).await;
-        outlet.settle(found)?;
-        Ok(())
+        Ok(outlet.settle(found)?.events)
     }
 
     /// Whether an event that was selected by its types is one of those that are asked for.

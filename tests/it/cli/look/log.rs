@@ -11,7 +11,7 @@ use annals::{Append, EventStore, ManualClock};
 use super::{event, id, tell_the_story};
 use crate::cli::{
     place::on_both,
-    program::{annals, done_on},
+    program::{annals, done_on, run_on},
     shown::shows,
 };
 
@@ -23,7 +23,7 @@ on_both! {
 }
 
 async fn the_log_is_shown_a_line_an_event(url: &str, store: impl EventStore, clock: Arc<ManualClock>) {
-    assert_eq!(done_on(url, &["log"]), "");
+    assert_eq!(run_on(url, &["log"]), (0, String::new(), "annals: there are no such events\n".to_owned()));
     assert_eq!(done_on(url, &["log", "--format", "json"]), "[]\n");
     tell_the_story(&store, &clock).await;
     shows("log", &done_on(url, &["log"]));
