@@ -37,16 +37,16 @@ seconds() { # WORDS COMMAND…: runs it, and says how long it took
     local words="$1" began ended
     shift
     began="$(date +%s%N)"
-    "$@"
+    "$@" >/dev/null
     ended="$(date +%s%N)"
     printf '%-30s%s\n' "$words" "$(awk -v ms="$(((ended - began) / 1000000))" 'BEGIN { printf "%.2f s", ms / 1000 }')"
 }
 
-seconds "orders imported" "$order" --database-url "$from" --format json "$file" >/dev/null
+seconds "orders imported" "$order" --database-url "$from" --format json "$file"
 "$annals" migrate -q --database-url "$to" >/dev/null
 seconds "exported from SQLite" "$annals" export -q --database-url "$from" --output "$folder/first.jsonl"
 seconds "imported into PostgreSQL" "$annals" import -q --database-url "$to" "$folder/first.jsonl"
-seconds "checked" "$annals" verify -q --database-url "$to" >/dev/null
+seconds "checked" "$annals" verify -q --database-url "$to"
 seconds "exported from PostgreSQL" "$annals" export -q --database-url "$to" --output "$folder/second.jsonl"
 seconds "imported again" "$annals" import -q --database-url "$to" "$folder/first.jsonl"
 "$annals" export -q --database-url "$to" --output "$folder/third.jsonl"
