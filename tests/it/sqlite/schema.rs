@@ -170,7 +170,9 @@ async fn store_096_the_applications_own_migrations_are_left_alone() {
 async fn assert_indexed(database: &Database, when: &str) {
     let mut connection = database.connect().await;
     let mut searches = 0;
-    for (name, sql) in sqlite::statements() {
+    // For whoever looks after the store: these count everything, or up to a bound.
+    let counts = |name: &str| ["count_rows", "count_types"].contains(&name);
+    for (name, sql) in sqlite::statements().into_iter().filter(|(name, _)| !counts(name)) {
         let plan = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"))).fetch_all(&mut connection).await;
         for row in plan.unwrap_or_else(|error| panic!("{name}: {error}")) {
             let step: &str = row.get("detail");
@@ -180,6 +182,8 @@ async fn assert_indexed(database: &Database, when: &str) {
                 || step.contains("VALUES CLAUSE")
                 || step.contains("CONSTANT ROW")
                 || step == "SCAN input"
+                // One row for each name that was found.
+                || step == "SCAN queues"
                 // What a part of the statement has found, up to a bound.
                 || step == "SCAN bounded";
             assert!(!step.starts_with("SCAN") || small, "{name} scans, {when}: {step}");
