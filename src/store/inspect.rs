@@ -158,6 +158,16 @@ pub struct Readable {
     pub held_by: Option<String>,
 }
 
+impl Readable {
+    /// Who keeps readers from what was drawn behind the position.
+    ///
+    /// `None` where nothing was, or nobody does.
+    #[must_use]
+    pub fn kept_by(&self) -> Option<&str> {
+        self.held_by.as_deref().filter(|_| self.position < self.last_drawn)
+    }
+}
+
 /// Counts the events of one type in one shape.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

@@ -210,7 +210,7 @@ impl<'s> Export<'s> {
         let readable = self.store.readable().await?;
         let went_on = Self::goes_on_behind(self.store, up_to).await?;
         // Where the log can be read further than this goes, whoever holds it now came later.
-        let held_by = readable.held_by.filter(|_| readable.position < readable.last_drawn && !went_on);
+        let held_by = readable.kept_by().filter(|_| !went_on).map(str::to_owned);
         Ok(Exported { counts, digest, up_to, went_on, held_by })
     }
 

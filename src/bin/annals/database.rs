@@ -53,7 +53,7 @@ impl Kind {
 }
 
 /// Makes sure that a SQLite file is there, where it is not to be made.
-pub fn check_there(url: &str) -> Result<(), Failure> {
+fn check_there(url: &str) -> Result<(), Failure> {
     let file = SqliteConnectOptions::from_str(url).ok().map(|options| options.get_filename().to_owned());
     match file {
         Some(file) if !url.contains("mode=") && !url.contains(":memory:") && !file.exists() => {
@@ -67,12 +67,13 @@ pub fn check_there(url: &str) -> Result<(), Failure> {
 }
 
 /// A file that is not there is a mistake in the URL, and no reason to make one.
-pub fn existing(url: &str) -> Cow<'_, str> {
+pub fn existing(url: &str) -> Result<Cow<'_, str>, Failure> {
+    check_there(url)?;
     if url.contains("mode=") {
-        return Cow::Borrowed(url);
+        return Ok(Cow::Borrowed(url));
     }
     let join = if url.contains('?') { '&' } else { '?' };
-    Cow::Owned(format!("{url}{join}mode=rw"))
+    Ok(Cow::Owned(format!("{url}{join}mode=rw")))
 }
 
 /// How a server is connected to: one thing at a time, and a look at the log beside it.
@@ -103,10 +104,7 @@ impl Database {
     /// It is neither made nor migrated.
     pub async fn open(url: &str, schema: Option<&str>) -> Result<Self, Failure> {
         Ok(match Kind::of(url, schema)? {
-            Kind::Sqlite => {
-                check_there(url)?;
-                Self::Sqlite(SqliteStore::options().migrates(false).connect(&existing(url)).await?)
-            }
+            Kind::Sqlite => Self::Sqlite(SqliteStore::options().migrates(false).connect(&existing(url)?).await?),
             Kind::Postgres => Self::Postgres(postgres(schema).migrates(false).connect(url).await?),
         })
     }

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::{
     args::Session,
-    database::{self, Kind, check_there, existing},
+    database::{self, Kind, existing},
     ending::{Ended, Failure},
 };
 
@@ -50,7 +50,7 @@ pub async fn run(session: &Session, args: &MigrateArgs) -> Result<Ended, Failure
     }
     if !before.is_current() {
         match kind {
-            Kind::Sqlite => drop(SqliteStore::connect(&existing(url)).await?),
+            Kind::Sqlite => drop(SqliteStore::connect(&existing(url)?).await?),
             Kind::Postgres => drop(database::postgres(session.schema.as_deref()).connect(url).await?),
         }
     }
@@ -70,10 +70,7 @@ pub async fn run(session: &Session, args: &MigrateArgs) -> Result<Ended, Failure
 pub async fn state(session: &Session) -> Result<SchemaState, Failure> {
     let url = session.url()?;
     Ok(match Kind::of(url, session.schema.as_deref())? {
-        Kind::Sqlite => {
-            check_there(url)?;
-            SqliteStore::options().schema_state(&existing(url)).await?
-        }
+        Kind::Sqlite => SqliteStore::options().schema_state(&existing(url)?).await?,
         Kind::Postgres => database::postgres(session.schema.as_deref()).schema_state(url).await?,
     })
 }

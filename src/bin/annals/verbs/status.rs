@@ -11,12 +11,12 @@ use chrono::{DateTime, Utc};
 use clap::Args as ClapArgs;
 use serde_json::{Value, json};
 
-use super::migrate;
+use super::{migrate, subscriptions::word, timers};
 use crate::{
     args::Session,
     database::on,
     ending::{Ended, Failure, masked},
-    printer::{self, Printer, bytes, counted, exact, grouped, span},
+    printer::{self, Printer, bytes, counted, exact, grouped, quoted, span},
 };
 
 /// Tells what is there, and what is behind
@@ -64,8 +64,9 @@ pub async fn run(session: &Session, args: &StatusArgs) -> Result<Ended, Failure>
         return Ok(Ended::No("the schema is not up to date: annals migrate".to_owned()));
     }
     let seen = on!(session.open().await?, store => look(&store).await?);
-    session.printer.object(&object(&seen), || text(&session.printer, &seen, url))?;
-    match attention(&seen).len() {
+    let attention = attention(&seen);
+    session.printer.object(&object(&seen, &attention), || text(&session.printer, &seen, &attention, url))?;
+    match attention.len() {
         0 => Ok(Ended::Done),
         _ if !args.check => Ok(Ended::Done),
         needs => {
@@ -97,7 +98,7 @@ async fn newest<S: EventStore>(store: &S, last_drawn: Position) -> Result<Option
     Ok(last.first().map(annals::RecordedEvent::recorded_at))
 }
 
-fn object(seen: &Seen) -> Value {
+fn object(seen: &Seen, attention: &[String]) -> Value {
     let Seen { storage, readable, newest_at, consumers, queues } = seen;
     let table = |table: &TableSize| {
         let is_exact = matches!(table.rows, RowCount::Exact(_));
@@ -118,7 +119,7 @@ fn object(seen: &Seen) -> Value {
         },
         "consumers": consumers.iter().map(consumer).collect::<Vec<_>>(),
         "queues": queues.iter().map(|(name, counts)| queue(name, counts)).collect::<Vec<_>>(),
-        "attention": attention(seen),
+        "attention": attention,
     })
 }
 
@@ -132,7 +133,7 @@ fn consumer(progress: &Progress) -> Value {
         "lag_events": progress.lag_events,
         "lag_seconds": progress.lag.as_secs_f64(),
         "parked": progress.parked,
-        "state": state(&progress.state),
+        "state": word(&progress.state),
         "failure": progress.failure.as_ref().map(|failure| &failure.message),
     })
 }
@@ -148,18 +149,7 @@ fn queue(name: &str, counts: &TimerCounts) -> Value {
     })
 }
 
-/// Who runs a consumer, in a word.
-const fn state(state: &RunState) -> &'static str {
-    match state {
-        RunState::Running { .. } => "running",
-        RunState::Dead { .. } => "dead",
-        RunState::Stopped => "stopped",
-        RunState::Paused { .. } => "paused",
-        _ => "unknown",
-    }
-}
-
-fn text(printer: &Printer, seen: &Seen, url: &str) -> String {
+fn text(printer: &Printer, seen: &Seen, attention: &[String], url: &str) -> String {
     let Seen { storage, readable, newest_at, .. } = seen;
     let mut text = String::new();
     let mut line = |name: &str, value: String| {
@@ -178,19 +168,18 @@ fn text(printer: &Printer, seen: &Seen, url: &str) -> String {
     let newest = newest_at.map(|at| format!("; the newest event is from {}", printer::time(at)));
     line(
         "log",
-        match &readable.held_by {
+        match readable.kept_by() {
             _ if readable.last_drawn == Position::START => "empty".to_owned(),
-            Some(_) if readable.position < readable.last_drawn => format!(
+            Some(_) => format!(
                 "readable up to position {} of {}{}",
                 readable.position,
                 readable.last_drawn,
                 newest.unwrap_or_default()
             ),
-            _ => format!("readable to its end, position {}{}", readable.position, newest.unwrap_or_default()),
+            None => format!("readable to its end, position {}{}", readable.position, newest.unwrap_or_default()),
         },
     );
     text.push_str(&tables(printer, seen));
-    let attention = attention(seen);
     if !attention.is_empty() {
         text.push_str("\nNeeds attention:\n");
         attention.iter().for_each(|what| text.push_str(&format!("  {what}\n")));
@@ -221,18 +210,14 @@ fn tables(printer: &Printer, seen: &Seen) -> String {
                 grouped(progress.lag_events),
                 if progress.lag_events == 0 { "-".to_owned() } else { span(progress.lag) },
                 grouped(progress.parked),
-                state(&progress.state).to_owned(),
+                word(&progress.state).to_owned(),
             ]);
         }
         text.push_str(&format!("\n{}", printer::drawn(table)));
     }
     if !queues.is_empty() {
-        let mut table = printer.table(&["QUEUE", "WAITING", "DUE", "AT WORK", "PARKED", "LATE BY"]);
-        for (name, counts) in queues {
-            let late = if counts.due == 0 { "-".to_owned() } else { span(counts.lag) };
-            let numbers = [counts.waiting, counts.due, counts.held, counts.parked].map(grouped);
-            table.add_row([name.clone()].into_iter().chain(numbers).chain([late]));
-        }
+        let mut table = printer.table(&timers::QUEUE_HEADINGS);
+        table.add_rows(queues.iter().map(|(name, counts)| timers::queue_cells(name, counts)));
         text.push_str(&format!("\n{}", printer::drawn(table)));
     }
     text
@@ -241,7 +226,7 @@ fn tables(printer: &Printer, seen: &Seen) -> String {
 /// What somebody has to look at, each with the command that says more.
 fn attention(seen: &Seen) -> Vec<String> {
     let mut what = Vec::new();
-    if let Some(holder) = seen.readable.held_by.as_ref().filter(|_| seen.readable.position < seen.readable.last_drawn) {
+    if let Some(holder) = seen.readable.kept_by() {
         what.push(format!("readers of the log wait for {holder}: end that transaction"));
     }
     for progress in &seen.consumers {
@@ -276,14 +261,4 @@ fn attention(seen: &Seen) -> Vec<String> {
         }
     }
     what
-}
-
-/// A name as a shell takes it.
-pub fn quoted(name: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.:/@".contains(c);
-    if !name.is_empty() && name.chars().all(is_plain) {
-        name.to_owned()
-    } else {
-        format!("'{}'", name.replace('\'', r"'\''"))
-    }
 }

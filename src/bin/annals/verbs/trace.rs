@@ -16,7 +16,7 @@ use crate::{
     database::on,
     ending::{Ended, Failure},
     look::{Columns, plain},
-    printer::{Printer, exact, grouped, span, time},
+    printer::{Printer, counted, exact, grouped, span, time},
 };
 
 /// Shows what led to what, across aggregates: the events of a correlation
@@ -203,7 +203,7 @@ fn show(printer: &Printer, args: &TraceArgs, events: &[Traced], branches: &[Bran
     let (first, last) = (events[0].at, events[events.len() - 1].at);
     let aggregates: HashSet<Uuid> = events.iter().map(|event| event.aggregate_id).collect();
     list.text(&(), &format!("correlation {}", plain(&args.correlation)))?;
-    let (many, of) = (counted(events.len(), "event"), counted(aggregates.len(), "aggregate"));
+    let (many, of) = (counted(events.len() as u64, "event"), counted(aggregates.len() as u64, "aggregate"));
     list.text(&(), &format!("{many} of {of}, {} to {}\n", time(first), time(last)))?;
     let drawn: Vec<_> =
         drawn(branches).into_iter().zip(branches).map(|(tree, branch)| (tree, &events[branch.event])).collect();
@@ -230,11 +230,6 @@ fn show(printer: &Printer, args: &TraceArgs, events: &[Traced], branches: &[Bran
         list.text(&(), &columns.line(row.each_ref().map(String::as_str)))?;
     }
     list.end()
-}
-
-fn counted(count: usize, what: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{} {what}{plural}", grouped(count as u64))
 }
 
 /// How long after the first event; a clock may have gone back.

@@ -10,7 +10,7 @@ use annals::{PostgresStore, SqliteStore};
 use sqlx::{Connection as _, PgConnection, sqlite::SqliteConnectOptions};
 
 use crate::{
-    database::{Database, Kind, check_there, existing},
+    database::{Database, Kind, existing},
     ending::Failure,
 };
 
@@ -34,8 +34,7 @@ impl Bed {
         match Kind::of(url, None)? {
             Kind::Sqlite => {
                 // It has to be there: a mistake in the URL is no reason to measure some other disk.
-                check_there(url)?;
-                SqliteStore::options().schema_state(&existing(url)).await?;
+                SqliteStore::options().schema_state(&existing(url)?).await?;
                 let file = SqliteConnectOptions::from_str(url)?.get_filename().to_owned();
                 let beside = file.parent().filter(|parent| !parent.as_os_str().is_empty());
                 let folder = beside.unwrap_or(Path::new(".")).join(format!("annals-bench-{}", std::process::id()));

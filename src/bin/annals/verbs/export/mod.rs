@@ -22,7 +22,7 @@ use crate::{
     args::Session,
     database::on,
     ending::{Ended, Failure},
-    printer::grouped,
+    printer::{counted, grouped},
 };
 
 pub use self::{bar::Bar, target::GZIP};
@@ -201,7 +201,6 @@ fn failure(error: MoveError) -> Failure {
 ///
 /// Events and receipts, and of the others those that there are.
 pub fn words(counts: &Counts) -> String {
-    let of = |number: u64, one: &str| format!("{} {one}{}", grouped(number), if number == 1 { "" } else { "s" });
     let others = [
         (counts.checkpoints, "checkpoint"),
         (counts.parked_events, "parked event"),
@@ -211,5 +210,5 @@ pub fn words(counts: &Counts) -> String {
     ];
     let others = others.into_iter().filter(|(number, _)| *number > 0);
     let kinds = [(counts.events, "event"), (counts.receipts, "receipt")].into_iter().chain(others);
-    kinds.map(|(number, one)| of(number, one)).collect::<Vec<_>>().join(", ")
+    kinds.map(|(number, one)| counted(number, one)).collect::<Vec<_>>().join(", ")
 }

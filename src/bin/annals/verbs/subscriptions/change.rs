@@ -7,13 +7,12 @@ use clap::Args as ClapArgs;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use super::{find, list::events, nobody, patiently};
+use super::{find, nobody, patiently};
 use crate::{
     args::Session,
     ask::confirm,
     ending::{Ended, Failure},
-    printer::counted,
-    verbs::status::quoted,
+    printer::{counted, quoted},
 };
 
 #[derive(Debug, ClapArgs)]
@@ -58,13 +57,11 @@ pub async fn resume<S: CheckpointStore + Clone>(session: &Session, store: &S, na
         return Ok(nobody(name));
     };
     let was_paused = matches!(first.state, RunState::Paused { .. });
-    if was_paused {
-        patiently(async || Consumers::new(store).resume(name).await).await?;
-    }
     if !was_paused {
         session.printer.object(&json!({ "name": name, "changed": false }), || format!("{name} was not paused"))?;
         return Ok(Ended::Done);
     }
+    patiently(async || Consumers::new(store).resume(name).await).await?;
     let progress = taken_up(store, name).await?;
     let is_run = runs(&progress);
     let behind: u64 = progress.iter().map(|one| one.lag_events).max().unwrap_or_default();
@@ -72,7 +69,11 @@ pub async fn resume<S: CheckpointStore + Clone>(session: &Session, store: &S, na
         true => "is resumed, and its program goes on with it".to_owned(),
         false => format!(
             "is resumed, but nobody runs it, or all of it, now: it goes on once its program is started, {}",
-            if behind == 0 { "with the next event".to_owned() } else { format!("with {} to handle", events(behind)) }
+            if behind == 0 {
+                "with the next event".to_owned()
+            } else {
+                format!("with {} to handle", counted(behind, "event"))
+            }
         ),
     };
     let object = json!({ "name": name, "changed": true, "is_run": is_run, "lag_events": behind });

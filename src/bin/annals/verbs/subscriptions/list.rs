@@ -11,8 +11,7 @@ use super::{find, nobody, parked, reason};
 use crate::{
     args::Session,
     ending::{Ended, Failure},
-    printer::{self, Printer, exact, grouped, span},
-    verbs::status::quoted,
+    printer::{self, Printer, counted, exact, grouped, quoted, span},
 };
 
 /// Shows how far all are and who runs them, or all about one
@@ -123,10 +122,6 @@ fn lag(progress: &Progress) -> String {
     format!("{more}{}", grouped(progress.lag_events))
 }
 
-pub(super) fn events(number: u64) -> String {
-    if number == 1 { "1 event".to_owned() } else { format!("{} events", grouped(number)) }
-}
-
 fn object(progress: &Progress, why: Option<&str>) -> Value {
     let (owner, since) = match &progress.state {
         RunState::Running { owner } => (Some(owner), None),
@@ -212,7 +207,7 @@ impl One<'_> {
         if let Some(speed) = self.speed {
             let _ = match speed {
                 0 => writeln!(text, "It has not got on in the second that was looked on.\n"),
-                speed => writeln!(text, "It gets on by {} in a second.\n", events(speed)),
+                speed => writeln!(text, "It gets on by {} in a second.\n", counted(speed, "event")),
             };
         }
         if let Some(first) = self.progress.first().filter(|first| first.parked > 0) {

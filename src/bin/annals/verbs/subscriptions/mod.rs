@@ -13,7 +13,7 @@ use std::time::Duration;
 use annals::{CheckpointStore, Consumers, Error, Progress};
 use clap::{Args as ClapArgs, Subcommand};
 
-pub use self::reason::brief;
+pub use self::reason::{brief, word};
 use self::{
     change::{ForgetArgs, NameArgs},
     choice::ChoiceArgs,

@@ -59,7 +59,7 @@ pub fn of(progress: &Progress, readable: &Readable, now: DateTime<Utc>) -> Optio
 
 /// Nobody can be told of events that may still get an earlier neighbour.
 fn held(readable: &Readable) -> Option<String> {
-    let holder = readable.held_by.as_ref().filter(|_| readable.position < readable.last_drawn)?;
+    let holder = readable.kept_by()?;
     Some(format!("newer events cannot be read yet: all readers wait for {holder}"))
 }
 

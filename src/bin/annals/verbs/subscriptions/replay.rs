@@ -13,8 +13,7 @@ use crate::{
     args::Session,
     ask::confirm,
     ending::{Ended, Failure},
-    printer::{counted, grouped},
-    verbs::status::quoted,
+    printer::{counted, grouped, quoted},
 };
 
 /// Has parked events handled again, by the program that runs them
@@ -60,7 +59,7 @@ pub async fn run<S: CheckpointStore + Clone>(
     if progress.is_empty() {
         return Ok(nobody(name));
     }
-    if count(store, name, choice).await? == 0 {
+    if look_through(store, name, choice).await?.0 == 0 {
         return Ok(Ended::No(format!("nothing of that is parked by {name}")));
     }
     let requested = patiently(async || Consumers::new(store).request_replay(name, choice).await).await?;
@@ -75,7 +74,7 @@ pub async fn run<S: CheckpointStore + Clone>(
     }
     let within = Duration::from_secs(seconds.into());
     let is_done = done(store, name, within).await?;
-    let left = count(store, name, choice).await?;
+    let left = look_through(store, name, choice).await?.0;
     let object = json!({ "name": name, "requested": requested, "is_run": runs, "is_done": is_done, "left": left });
     printer.object(&object, || format!("{name}: {}; {}", asked(requested), still_parked(left)))?;
     Ok(match (is_done, left) {
@@ -127,14 +126,6 @@ async fn done<S: CheckpointStore>(store: &S, name: &str, within: Duration) -> Re
     Ok(true)
 }
 
-/// How many parked events are meant.
-async fn count<S: CheckpointStore>(store: &S, name: &str, choice: ParkedChoice) -> Result<u64, Failure> {
-    if matches!(choice, ParkedChoice::All) {
-        return Ok(store.count_parked(name).await?);
-    }
-    Ok(look_through(store, name, choice).await?.0)
-}
-
 /// Counts those that are meant, and finds the first of them; counts those of the same aggregate behind that one, too.
 async fn look_through<S: CheckpointStore>(
     store: &S,
@@ -142,6 +133,10 @@ async fn look_through<S: CheckpointStore>(
     choice: ParkedChoice,
 ) -> Result<(u64, Option<ParkedEvent>, u64), Failure> {
     let (aggregate_id, wanted) = match choice {
+        ParkedChoice::All => {
+            let query = ParkedQuery { name: name.to_owned(), aggregate_id: None, after: Position::START, limit: 1 };
+            return Ok((store.count_parked(name).await?, store.parked(&query).await?.pop(), 0));
+        }
         ParkedChoice::Aggregate(aggregate_id) => (Some(aggregate_id), None),
         ParkedChoice::Event { aggregate_id, sequence } => (Some(aggregate_id), Some(sequence)),
         _ => (None, None),
@@ -176,7 +171,7 @@ pub async fn discard<S: CheckpointStore + Clone>(
     if progress.is_empty() {
         return Ok(nobody(name));
     }
-    let count = count(store, name, choice).await?;
+    let (count, first, _) = look_through(store, name, choice).await?;
     if count == 0 {
         return Ok(Ended::No(format!("nothing of that is parked by {name}")));
     }
@@ -184,12 +179,9 @@ pub async fn discard<S: CheckpointStore + Clone>(
         let resume = format!("annals subscriptions resume {}", quoted(name));
         return Err(Failure::failed(format!("{name} is paused, so that nobody may change what is parked: {resume}")));
     }
-    let events = match count {
-        1 => match look_through(store, name, choice).await?.1 {
-            Some(one) => format!("1 parked event ({})", Known::of(store, name, one).await?.account()),
-            None => "1 parked event".to_owned(),
-        },
-        _ => counted(count, "parked event"),
+    let events = match first.filter(|_| count == 1) {
+        Some(one) => format!("1 parked event ({})", Known::of(store, name, one).await?.account()),
+        None => counted(count, "parked event"),
     };
     confirm(yes, &format!("{name}: discard {events}? What is discarded is never handled."))?;
     let discarded = patiently(async || Consumers::new(store).discard_all(name, choice).await).await?;

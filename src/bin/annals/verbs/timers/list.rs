@@ -2,16 +2,16 @@
 
 use annals::{
     Inspect, TimerStore,
-    store::{Timer, TimerQuery, TimerState},
+    store::{Timer, TimerCounts, TimerQuery, TimerState},
 };
 use serde_json::{Value, json};
 
-use super::{ListArgs, QUEUES_PAGE, has, nowhere, word};
+use super::{ListArgs, has, nowhere, word};
 use crate::{
     args::Session,
     ending::{Ended, Failure},
-    printer::{exact, grouped, span, time},
-    verbs::{status::quoted, subscriptions::brief},
+    printer::{exact, grouped, quoted, span, time},
+    verbs::subscriptions::brief,
 };
 
 /// Timers are read in pages of so many.
@@ -25,8 +25,20 @@ pub async fn run<S: TimerStore + Inspect>(session: &Session, store: &S, args: &L
     }
 }
 
+/// Queues are read in pages of so many.
+const QUEUES_PAGE: u32 = 100;
+
+pub const QUEUE_HEADINGS: [&str; 6] = ["QUEUE", "WAITING", "DUE", "AT WORK", "PARKED", "LATE BY"];
+
+/// What there is to do in a queue.
+pub fn queue_cells(queue: &str, counts: &TimerCounts) -> [String; 6] {
+    let [waiting, due, held, parked] = [counts.waiting, counts.due, counts.held, counts.parked].map(grouped);
+    let late = if counts.due == 0 { "-".to_owned() } else { span(counts.lag) };
+    [queue.to_owned(), waiting, due, held, parked, late]
+}
+
 async fn queues<S: TimerStore + Inspect>(session: &Session, store: &S, most: u64) -> Result<Ended, Failure> {
-    let mut list = session.printer.list(&["QUEUE", "WAITING", "DUE", "AT WORK", "PARKED", "LATE BY"]);
+    let mut list = session.printer.list(&QUEUE_HEADINGS);
     let mut after: Option<String> = None;
     let is_more = 'pages: loop {
         let page = store.timer_queues(after.as_deref(), QUEUES_PAGE).await?;
@@ -43,9 +55,7 @@ async fn queues<S: TimerStore + Inspect>(session: &Session, store: &S, most: u64
                 "parked": counts.parked,
                 "lag_seconds": counts.lag.as_secs_f64(),
             });
-            let numbers = [counts.waiting, counts.due, counts.held, counts.parked].map(grouped);
-            let late = if counts.due == 0 { "-".to_owned() } else { span(counts.lag) };
-            list.row(&object, [queue.clone()].into_iter().chain(numbers).chain([late]))?;
+            list.row(&object, queue_cells(queue, &counts))?;
         }
         match page.last() {
             Some(last) if page.len() == QUEUES_PAGE as usize => after = Some(last.clone()),

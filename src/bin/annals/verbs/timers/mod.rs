@@ -1,6 +1,9 @@
 //! `annals timers`: what is due at a time, processes among it, and what was given up.
 
-use annals::{Inspect, TimerStore, store::TimerState};
+use annals::{
+    Error, TimerStore,
+    store::{TimerQuery, TimerState},
+};
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 use uuid::Uuid;
 
@@ -12,6 +15,8 @@ use crate::{
 
 mod list;
 mod resume;
+
+pub use self::list::{QUEUE_HEADINGS, queue_cells};
 
 /// Shows queues of timers and processes, and has what was given up tried again
 ///
@@ -127,22 +132,13 @@ pub async fn run(session: &Session, args: &TimersArgs) -> Result<Ended, Failure>
 }
 
 /// Whether there is such a queue: one that holds a timer, or remembers one.
-async fn has(store: &(impl TimerStore + Inspect), queue: &str) -> Result<bool, Failure> {
-    let mut after: Option<String> = None;
-    loop {
-        let page = store.timer_queues(after.as_deref(), QUEUES_PAGE).await?;
-        if page.iter().any(|found| found == queue) {
-            return Ok(true);
-        }
-        match page.last() {
-            Some(last) if page.len() == QUEUES_PAGE as usize => after = Some(last.clone()),
-            _ => return Ok(false),
-        }
+async fn has(store: &impl TimerStore, queue: &str) -> Result<bool, Failure> {
+    match store.list_timers(&TimerQuery { queue: queue.into(), state: None, after: None, limit: 1 }).await {
+        // What can be no name is nobody's.
+        Err(Error::Invalid { .. }) => Ok(false),
+        found => Ok(!found?.is_empty()),
     }
 }
-
-/// Queues are read in pages of so many.
-const QUEUES_PAGE: u32 = 100;
 
 fn nowhere(queue: &str) -> Ended {
     Ended::No(format!("there is no queue {queue:?}: `annals timers list` shows those that there are"))

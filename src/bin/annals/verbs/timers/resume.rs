@@ -1,7 +1,7 @@
 //! `annals timers resume`.
 
 use annals::{
-    Inspect, TimerStore,
+    TimerStore,
     store::{TimerQuery, TimerState},
 };
 use serde_json::json;
@@ -16,7 +16,7 @@ use crate::{
 /// So many are resumed at once.
 const PAGE: u32 = 1_000;
 
-pub async fn run<S: TimerStore + Inspect>(session: &Session, store: &S, args: &ResumeArgs) -> Result<Ended, Failure> {
+pub async fn run<S: TimerStore>(session: &Session, store: &S, args: &ResumeArgs) -> Result<Ended, Failure> {
     let queue = &args.queue;
     if !has(store, queue).await? {
         return Ok(nowhere(queue));
@@ -40,7 +40,7 @@ pub async fn run<S: TimerStore + Inspect>(session: &Session, store: &S, args: &R
     Ok(Ended::Done)
 }
 
-async fn all<S: TimerStore + Inspect>(store: &S, queue: &str) -> Result<u64, Failure> {
+async fn all<S: TimerStore>(store: &S, queue: &str) -> Result<u64, Failure> {
     let (mut resumed, mut after) = (0, None);
     loop {
         let state = Some(TimerState::Parked);
