@@ -62,7 +62,7 @@ pub fn oddities(root: &Path) -> Vec<String> {
             wrong.push(format!("{path}: stands beside a folder of its name, which wants a mod.rs"));
         }
         let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-        let has_root = ["mod.rs", "main.rs"].iter().any(|file| root.join(folder).join(file).is_file());
+        let has_root = ["mod.rs", "main.rs", "lib.rs"].iter().any(|file| root.join(folder).join(file).is_file());
         let wrongs = format!("{folder}: has no mod.rs");
         if !has_root && !ROOTS.contains(&folder) && !wrong.contains(&wrongs) {
             wrong.push(wrongs);
