@@ -11,7 +11,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use crate::{
     checks,
     contender::{Contender, Orders},
-    place::Place,
+    place::{Engine, Place},
     program::READY,
     statistics::percentile,
     usage::Used,
@@ -23,6 +23,9 @@ use crate::{
 pub struct Cell {
     /// Who does the work.
     pub contender: String,
+    /// Where it keeps its orders: names are told apart by that. `None` where there is one of the name.
+    #[serde(default)]
+    pub engine: Option<Engine>,
     /// What is done.
     pub work: Work,
     /// How many commands; other work follows from it.

@@ -24,7 +24,7 @@ pub use self::{
         order_id,
     },
     place::{Engine, Place},
-    program::{Entry, READY, run},
+    program::{Asked, Entry, READY, run},
     statistics::{median, percentile},
     usage::cpu_microseconds,
     work::Work,

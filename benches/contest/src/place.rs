@@ -15,6 +15,7 @@ pub enum Engine {
     /// A server.
     Postgres,
     /// An engine of the contender's own, with files of its own.
+    #[value(skip)]
     Own,
 }
 

@@ -12,12 +12,19 @@ pub const READY: &str = "ready";
 /// Does the work of the benchmarks in one or more ways.
 #[derive(Debug, Parser)]
 struct Args {
+    #[command(flatten)]
+    asked: Asked,
+}
+
+/// What a program with contenders is asked: the part of its command line that is the same for all.
+#[derive(Debug, clap::Args)]
+pub struct Asked {
     /// Lists who is here and what they abstain from: of these pieces of work, as JSON.
-    #[arg(long)]
+    #[arg(long, hide = true)]
     entries: Option<String>,
 
     /// Measures one contender at one piece of work, as JSON.
-    #[arg(long)]
+    #[arg(long, hide = true)]
     cell: Option<String>,
 }
 
@@ -53,21 +60,33 @@ impl Entry {
 ///
 /// Where a contender fails. The error is one to be read by people: the program ends with it.
 pub async fn run(contenders: Vec<Box<dyn Contender>>) -> Result<()> {
-    let args = Args::parse();
-    if let Some(works) = &args.entries {
-        let works: Vec<Work> = serde_json::from_str(works).context("pieces of work are JSON")?;
-        let entries: Vec<_> = contenders.iter().map(|contender| Entry::of(&**contender, &works)).collect();
-        println!("{}", serde_json::to_string(&entries)?);
+    Args::parse().asked.answer(&contenders).await.map(drop)
+}
+
+impl Asked {
+    /// Answers what was asked; tells whether anything was.
+    ///
+    /// # Errors
+    ///
+    /// Where a contender fails. The error is one to be read by people: the program ends with it.
+    pub async fn answer(&self, contenders: &[Box<dyn Contender>]) -> Result<bool> {
+        if let Some(works) = &self.entries {
+            let works: Vec<Work> = serde_json::from_str(works).context("pieces of work are JSON")?;
+            let entries: Vec<_> = contenders.iter().map(|contender| Entry::of(&**contender, &works)).collect();
+            println!("{}", serde_json::to_string(&entries)?);
+        }
+        if let Some(cell) = &self.cell {
+            measure(cell, contenders).await?;
+        }
+        Ok(self.entries.is_some() || self.cell.is_some())
     }
-    if let Some(cell) = &args.cell {
-        measure(cell, &contenders).await?;
-    }
-    Ok(())
 }
 
 async fn measure(cell: &str, contenders: &[Box<dyn Contender>]) -> Result<()> {
     let cell: Cell = serde_json::from_str(cell).context("a cell is JSON")?;
-    let contender = contenders.iter().find(|contender| contender.name() == cell.contender);
+    let contender = contenders.iter().find(|contender| {
+        contender.name() == cell.contender && cell.engine.is_none_or(|engine| contender.engine() == engine)
+    });
     let outcome = cell.measure(&**contender.context("there is no such contender")?).await?;
     println!("{}", serde_json::to_string(&outcome)?);
     Ok(())

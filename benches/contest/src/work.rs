@@ -35,6 +35,9 @@ const LOG_READS: u32 = 3;
 /// How many events an order of a log has.
 const LOG_HISTORY: u64 = 8;
 
+/// From one order to the next that is loaded among many: a prime.
+const STRIDE: u64 = 2_654_435_761;
+
 /// Orders that are used before the clock starts, and counted by no one but the disk.
 const WARM_UP_FROM: u64 = 1 << 40;
 
@@ -66,6 +69,11 @@ pub enum Work {
     Load {
         /// How many events.
         events: u64,
+    },
+    /// Loading orders of a log of lives, one here and one there.
+    Among {
+        /// How many orders the log has.
+        orders: u64,
     },
     /// Writing ready-made histories of many orders.
     Bulk,
@@ -123,7 +131,7 @@ impl Work {
                 orders.read_log().await?;
                 Ok(numbers.end * LOG_HISTORY)
             }
-            Self::LostReply | Self::Beside => Ok(0),
+            Self::Among { .. } | Self::LostReply | Self::Beside => Ok(0),
         }
     }
 
@@ -140,6 +148,7 @@ impl Work {
                 (on_one_order(orders, 1, CONTENDED_TASKS, CONTENDED_COMMANDS / CONTENDED_TASKS).await?, 1)
             }
             Self::Load { events } => (run_loads(orders, loads(commands, events), events).await?, 1),
+            Self::Among { orders: there } => (load_among(orders, there, commands).await?, 1),
             Self::Bulk => (fill(orders, numbers, BULK_HISTORY).await?, BULK_ORDERS * BULK_HISTORY),
             Self::Log { events } => (read_logs(orders, events).await?, events.div_ceil(LOG_HISTORY) * LOG_HISTORY),
             Self::LostReply | Self::Beside => (Vec::new(), 0),
@@ -179,7 +188,7 @@ impl Work {
                 }
             }
             // Each load and each read was checked.
-            Self::Load { .. } | Self::Log { .. } | Self::LostReply | Self::Beside => {}
+            Self::Load { .. } | Self::Among { .. } | Self::Log { .. } | Self::LostReply | Self::Beside => {}
         }
         Ok(())
     }
@@ -192,7 +201,7 @@ impl Work {
             Self::Lifecycle { .. } | Self::Together { .. } => 4 * self.orders(commands),
             Self::Contended => CONTENDED_COMMANDS,
             Self::Bulk => BULK_HISTORY * self.orders(commands),
-            Self::Load { .. } | Self::Log { .. } | Self::LostReply | Self::Beside => 0,
+            Self::Load { .. } | Self::Among { .. } | Self::Log { .. } | Self::LostReply | Self::Beside => 0,
         }
     }
 
@@ -201,7 +210,7 @@ impl Work {
     pub const fn unit(self) -> &'static str {
         match self {
             Self::New { .. } | Self::Lifecycle { .. } | Self::Together { .. } | Self::Contended => "command",
-            Self::Load { .. } => "load",
+            Self::Load { .. } | Self::Among { .. } => "load",
             Self::Bulk | Self::Log { .. } => "event",
             Self::LostReply | Self::Beside => "question",
         }
@@ -226,7 +235,12 @@ impl Work {
             Self::Lifecycle { .. } => commands / 4,
             Self::Together { .. } => commands / 8,
             Self::Bulk => (commands * BULK_EVENTS_PER_COMMAND / BULK_HISTORY).next_multiple_of(BULK_ORDERS),
-            Self::Contended | Self::Load { .. } | Self::Log { .. } | Self::LostReply | Self::Beside => 0,
+            Self::Contended
+            | Self::Load { .. }
+            | Self::Among { .. }
+            | Self::Log { .. }
+            | Self::LostReply
+            | Self::Beside => 0,
         }
     }
 }
@@ -246,6 +260,7 @@ impl fmt::Display for Work {
                 write!(f, "contended: {CONTENDED_COMMANDS} commands on one order, {CONTENDED_TASKS} tasks")
             }
             Self::Load { events } => write!(f, "load: an order of {events} events, 1 task"),
+            Self::Among { orders } => write!(f, "among: loads of orders here and there, of {orders}, 1 task"),
             Self::Bulk => write!(f, "bulk: histories of {BULK_HISTORY} events, {BULK_ORDERS} orders at once, 1 task"),
             Self::Log { events } => write!(f, "log: {events} events, read and folded, 1 task"),
             Self::LostReply => f.write_str("lost reply: a command that is sent again, with its request's name"),
@@ -284,6 +299,20 @@ async fn run_loads(orders: &Arc<dyn Orders>, loads: u64, events: u64) -> Result<
         let order = orders.load(order_id(1)).await?;
         latencies.push(nanoseconds_since(began));
         ensure!(order == expected, "an order was not loaded as it is: {order:?}");
+    }
+    Ok(latencies)
+}
+
+/// Loads orders that lie far apart, in an order that knows no neighbours.
+async fn load_among(orders: &Arc<dyn Orders>, there: u64, loads: u64) -> Result<Vec<u64>> {
+    let mut latencies = Vec::new();
+    for load in 0..loads {
+        // Every fourth order is of one kind: see the log's filling.
+        let number = load.wrapping_mul(STRIDE) % there / 4 * 4;
+        let began = Instant::now();
+        let order = orders.load(order_id(number)).await?;
+        latencies.push(nanoseconds_since(began));
+        ensure!(order == Order::after(&OrderEvent::life(number)), "order {number} was not loaded as it is: {order:?}");
     }
     Ok(latencies)
 }

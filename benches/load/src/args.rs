@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
+use annals_contest::{Asked, Engine, Work};
 use clap::{Parser, ValueEnum};
 
-use crate::{log, place::Engine, work::Work};
+use crate::log;
 
 /// Runs the same work on annals, on hand-written SQL and on bare INSERTs, and prints one table.
 ///
@@ -31,14 +32,14 @@ pub(crate) struct Args {
     pub(crate) database_url: Option<String>,
 
     /// What is done.
-    #[arg(long, value_delimiter = ',', default_values_t = [Kind::Lifecycle, Kind::Contended, Kind::Load, Kind::Log, Kind::Latency, Kind::Http, Kind::Sweep, Kind::Import])]
+    #[arg(long, value_delimiter = ',', default_values_t = [Kind::New, Kind::Lifecycle, Kind::Together, Kind::Contended, Kind::Load, Kind::Bulk, Kind::Fold, Kind::Questions])]
     work: Vec<Kind>,
 
     /// How many commands a contender runs; loads follow from it.
     #[arg(long, default_value_t = 4_000, value_parser = clap::value_parser!(u64).range(16..=10_000_000))]
     pub(crate) commands: u64,
 
-    /// Only contenders with these names.
+    /// Only contenders with these names, in what all contenders do.
     #[arg(long, value_delimiter = ',')]
     contenders: Vec<String>,
 
@@ -58,11 +59,19 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 500_000, value_parser = clap::value_parser!(u64).range(10_000..=100_000_000))]
     pub(crate) expired: u64,
 
-    /// A single measurement, as JSON: how the command calls itself.
-    #[arg(long, hide = true)]
-    pub(crate) cell: Option<String>,
+    /// A program with more contenders; several: as many times.
+    #[arg(long = "peer")]
+    pub(crate) peers: Vec<PathBuf>,
 
-    /// The same, where a log is read.
+    /// How many events a store has that has grown; before, a thousandth.
+    #[arg(long, default_value_t = 10_000_000, value_parser = clap::value_parser!(u64).range(100_000..=100_000_000))]
+    pub(crate) grown: u64,
+
+    /// How the command calls itself.
+    #[command(flatten)]
+    pub(crate) asked: Asked,
+
+    /// A step of a measurement, where a log is read, as JSON.
     #[arg(long, hide = true)]
     pub(crate) log_step: Option<String>,
 
@@ -77,13 +86,23 @@ pub(crate) struct Args {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Kind {
+    /// New orders of one command each.
+    New,
     /// New orders of four commands each.
     Lifecycle,
+    /// The same, in two processes on one database.
+    Together,
     /// Many tasks on one order.
     Contended,
     /// Orders with long histories.
     Load,
-    /// A log, from its beginning to its end.
+    /// Ready-made histories of many orders, written.
+    Bulk,
+    /// A log of each contender's own, read and folded.
+    Fold,
+    /// What is asked and not measured: lost replies, and subscribers beside writers.
+    Questions,
+    /// The log of annals, from its beginning to its end: by annals and by hand, on the same rows.
     Log,
     /// From an append to a subscription's handler; 2,000 events at the most.
     Latency,
@@ -93,6 +112,8 @@ enum Kind {
     Sweep,
     /// An export, read into a fresh database; 200,000 events at the least.
     Import,
+    /// Commands, appends and loads in a store that has grown a thousandfold.
+    Grown,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -104,12 +125,18 @@ pub(crate) enum Format {
 impl Args {
     /// The pieces of work, in the order of the table.
     pub(crate) fn works(&self) -> Vec<Work> {
+        let by_tasks = |work: fn(u64) -> Work| self.tasks.iter().map(|tasks| work(*tasks)).collect();
         let of_kind = |kind: &Kind| match kind {
-            Kind::Lifecycle => self.tasks.iter().map(|tasks| Work::Lifecycle { tasks: *tasks }).collect(),
+            Kind::New => by_tasks(|tasks| Work::New { tasks }),
+            Kind::Lifecycle => by_tasks(|tasks| Work::Lifecycle { tasks }),
+            Kind::Together => by_tasks(|tasks| Work::Together { tasks }),
             Kind::Contended => vec![Work::Contended],
             Kind::Load => [1_000, 10_000].map(|events| Work::Load { events }).into(),
+            Kind::Bulk => vec![Work::Bulk],
+            Kind::Fold => self.events.iter().map(|events| Work::Log { events: *events }).collect(),
+            Kind::Questions => vec![Work::LostReply, Work::Beside],
             // Measured in another way.
-            Kind::Log | Kind::Latency | Kind::Http | Kind::Sweep | Kind::Import => Vec::new(),
+            Kind::Log | Kind::Latency | Kind::Http | Kind::Sweep | Kind::Import | Kind::Grown => Vec::new(),
         };
         self.work.iter().flat_map(of_kind).collect()
     }
@@ -130,6 +157,10 @@ impl Args {
         orders.sort_unstable();
         orders.dedup();
         orders
+    }
+
+    pub(crate) fn wants_grown(&self) -> bool {
+        self.work.contains(&Kind::Grown)
     }
 
     pub(crate) fn wants_latency(&self) -> bool {
@@ -173,4 +204,4 @@ macro_rules! display_as_value {
     )+};
 }
 
-display_as_value!(Kind, Format, Engine);
+display_as_value!(Kind, Format);

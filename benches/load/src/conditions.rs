@@ -2,11 +2,12 @@
 
 use std::{fmt, fs, io::Write as _, path::Path, thread::available_parallelism, time::Instant};
 
+use annals_contest::percentile;
 use anyhow::{Context as _, Result, ensure};
 use serde::Serialize;
 use sqlx::{Connection as _, PgConnection, Row as _, SqliteConnection};
 
-use crate::{server::RunServer, statistics::percentile};
+use crate::server::RunServer;
 
 /// How often the disk is asked.
 const SYNCS: usize = 100;

@@ -2,11 +2,12 @@
 
 use std::fmt::{self, Write as _};
 
+use annals_contest::Outcome;
 use comfy_table::{CellAlignment, Table, presets};
 
 use crate::{
     log::{Lap, Laps, LogGroup, READERS, Reader},
-    report::{Group, Medians, Report},
+    report::{Group, Medians, Report, Row},
 };
 
 impl fmt::Display for Report {
@@ -18,12 +19,21 @@ impl fmt::Display for Report {
         self.latencies.iter().try_for_each(|latencies| latencies.fmt(f))?;
         self.requests.iter().try_for_each(|requests| requests.fmt(f))?;
         self.sweeps.iter().try_for_each(|sweep| sweep.fmt(f))?;
-        self.imports.iter().try_for_each(|import| import.fmt(f))
+        self.imports.iter().try_for_each(|import| import.fmt(f))?;
+        self.grown.iter().try_for_each(|grown| grown.fmt(f))
     }
 }
 
 impl fmt::Display for Group {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\n{}: {}\n", self.engine, self.work)?;
+        let table = if self.work.is_question() { self.answers() } else { self.measurements() };
+        write!(f, "{table}\n{}", self.abstentions())
+    }
+}
+
+impl Group {
+    fn measurements(&self) -> Table {
         let unit = self.work.unit();
         let mut table = Table::new();
         table.load_style(presets::NOTHING).set_header([
@@ -37,35 +47,89 @@ impl fmt::Display for Group {
             format!("CPU µs/{unit}"),
             "peak MiB".to_owned(),
             "bytes/event".to_owned(),
+            "log bytes/event".to_owned(),
         ]);
         for column in table.column_iter_mut().skip(1) {
             column.set_cell_alignment(CellAlignment::Right);
         }
-        let mut abstentions = String::new();
         for row in &self.rows {
-            match (&row.medians, row.abstains) {
-                (Some(medians), _) => drop(table.add_row(figures(&row.contender, medians))),
-                (None, reason) => writeln!(abstentions, " – {}: {}", row.contender, reason.unwrap_or("not measured"))?,
+            if let Some(medians) = &row.medians {
+                table.add_row(figures(row.label(), medians));
             }
         }
-        write!(f, "\n{}: {}\n{table}\n{abstentions}", self.engine, self.work)
+        table
+    }
+
+    fn answers(&self) -> Table {
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING).set_header(["contender", "rounds"]);
+        for row in self.rows.iter().filter(|row| !row.answers.is_empty()) {
+            let answers: Vec<_> = row.answers.iter().map(answer).collect();
+            table.add_row([row.label(), answers.join("; ")]);
+        }
+        table
+    }
+
+    /// Who took no part, reason by reason, and who did not come to the end of a round.
+    fn abstentions(&self) -> String {
+        let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+        for row in &self.rows {
+            let Some(reason) = &row.abstains else { continue };
+            match reasons.iter_mut().find(|(known, _)| known == reason) {
+                Some((_, contenders)) => contenders.push(&row.contender),
+                None => reasons.push((reason, vec![&row.contender])),
+            }
+        }
+        let mut abstentions = String::new();
+        for (reason, contenders) in reasons {
+            // Writing to a text cannot fail.
+            writeln!(abstentions, " – {reason}: {}", contenders.join("; ")).ok();
+        }
+        for (row, reason) in self.rows.iter().filter_map(|row| Some((row, row.failed.as_ref()?))) {
+            writeln!(abstentions, " – failed in a round: {}: {reason}", row.contender).ok();
+        }
+        abstentions
     }
 }
 
-fn figures(contender: &str, medians: &Medians) -> [String; 10] {
-    let measures = &medians.measures;
+impl Row {
+    fn label(&self) -> String {
+        self.version.as_ref().map_or_else(|| self.contender.clone(), |version| format!("{} {version}", self.contender))
+    }
+}
+
+fn answer(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Measured(_) => "–".to_owned(),
+        Outcome::Sent { executed, is_retry_answered } => {
+            let retry = if *is_retry_answered { "answered" } else { "an error" };
+            match executed {
+                1 => format!("executed once, the retry was {retry}"),
+                _ => format!("executed {executed} times, the retry was {retry}"),
+            }
+        }
+        Outcome::Told { written, missed, again } => format!("missed {missed} of {written}, {again} told again"),
+    }
+}
+
+fn figures(contender: String, medians: &Medians) -> [String; 11] {
+    let (measured, measures) = (&medians.measured, &medians.measured.measures);
     let ratio = |ratio: Option<f64>| ratio.map_or_else(|| "–".to_owned(), |ratio| format!("{ratio:.2}"));
+    // Events are counted in millions, and each costs a fraction of a microsecond.
+    let cpu =
+        if measures.cpu_us < 10.0 { format!("{:.2}", measures.cpu_us) } else { format!("{:.0}", measures.cpu_us) };
     [
-        contender.to_owned(),
+        contender,
         format!("{:.0}", measures.per_second),
         ratio(medians.per_second_ratio),
         format!("{:.0}", measures.p50_us),
         format!("{:.0}", measures.p99_us),
         format!("{:.0}", measures.p999_us),
         ratio(medians.p99_ratio),
-        format!("{:.0}", measures.cpu_us),
+        cpu,
         format!("{:.1}", measures.peak_mib),
-        format!("{:.0}", measures.bytes_per_event),
+        format!("{:.0}", measured.bytes_per_event),
+        measured.log_bytes_per_event.map_or_else(|| "–".to_owned(), |bytes| format!("{bytes:.0}")),
     ]
 }
 

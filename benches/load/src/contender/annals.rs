@@ -6,19 +6,16 @@ use std::sync::{
 };
 
 use ::annals::{
-    Aggregate, Append, EventStore, EventStoreExt as _, Id, IdempotencyKey, Limits, NewEvent, PostgresStore, Repository,
-    SqliteStore, Upcasters,
+    Aggregate, Append, EventStore, EventStoreExt as _, Id, IdempotencyKey, Limits, LogQuery, NewEvent, PostgresStore,
+    RecordedEvent, Repository, SqliteStore, Subscription, Upcasters,
+};
+use annals_contest::{
+    Contender, Engine, Order, OrderCommand, OrderEvent, OrderRejection, Orders, Place, Seen, Turnovers, Work,
+    async_trait,
 };
 use anyhow::Result;
-use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
-
-use super::{Contender, Orders};
-use crate::{
-    order::{Order, OrderCommand, OrderEvent, OrderRejection},
-    place::Place,
-    work::Work,
-};
 
 /// How many orders the cache keeps: as many as there are tasks, and some more.
 const CACHED_ORDERS: usize = 1_024;
@@ -29,33 +26,55 @@ const SNAPSHOT_EVERY: u64 = 50;
 /// The most events of one append.
 const APPEND_EVENTS: usize = 500;
 
-impl Aggregate for Order {
+/// An order, as an aggregate of annals.
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+struct KeptOrder(Order);
+
+impl Aggregate for KeptOrder {
     const TYPE: &'static str = "order";
     type Command = OrderCommand;
     type Event = OrderEvent;
     type Rejection = OrderRejection;
 
     fn decide(&self, command: &OrderCommand) -> Result<Vec<OrderEvent>, OrderRejection> {
-        Self::decide(self, command).map(|event| vec![event])
+        self.0.decide(command).map(|event| vec![event])
     }
 
     fn evolve(&mut self, event: &OrderEvent) {
-        Self::evolve(self, event);
+        self.0.evolve(event);
     }
 }
 
+/// On which database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AnnalsOn {
+    Sqlite,
+    Postgres,
+}
+
 /// What is on.
-#[derive(Debug, Default, Clone, Copy)]
-pub(super) struct Annals {
-    pub(super) cache: bool,
-    pub(super) keys: bool,
-    pub(super) snapshots: bool,
-    pub(super) without_queue: bool,
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Annals {
+    pub(crate) database: AnnalsOn,
+    pub(crate) cache: bool,
+    pub(crate) keys: bool,
+    pub(crate) snapshots: bool,
+    pub(crate) without_queue: bool,
 }
 
 impl Annals {
     /// The database within its directory.
-    pub(super) const FILE: &str = "annals.db";
+    pub(crate) const FILE: &str = "annals.db";
+
+    /// With all as it is where nothing is said: the queue, and neither cache nor keys nor snapshots.
+    pub(crate) const fn on(database: AnnalsOn) -> Self {
+        Self { database, cache: false, keys: false, snapshots: false, without_queue: false }
+    }
+
+    const fn is_plain(self) -> bool {
+        !(self.cache || self.keys || self.snapshots || self.without_queue)
+    }
 }
 
 #[async_trait]
@@ -71,13 +90,23 @@ impl Contender for Annals {
         format!("annals{on}")
     }
 
+    fn engine(&self) -> Engine {
+        match self.database {
+            AnnalsOn::Sqlite => Engine::Sqlite,
+            AnnalsOn::Postgres => Engine::Postgres,
+        }
+    }
+
     fn abstains(&self, work: Work) -> Option<&'static str> {
         match work {
-            Work::Lifecycle { .. } if self.snapshots => Some("orders of four events never come to a snapshot"),
+            Work::New { .. } | Work::Lifecycle { .. } | Work::Together { .. } if self.snapshots => {
+                Some("orders of four events never come to a snapshot")
+            }
             Work::Load { .. } if self.keys || self.cache || self.without_queue => {
                 Some("loading uses no keys, no cache and no queue")
             }
-            Work::Lifecycle { .. } | Work::Contended | Work::Load { .. } => None,
+            work if super::is_same_for_variants(work) && !self.is_plain() => Some(super::AS_THE_FIRST),
+            _ => None,
         }
     }
 
@@ -123,7 +152,7 @@ impl Store {
 
 struct Opened {
     store: Store,
-    repository: Repository<Order>,
+    repository: Repository<KeptOrder>,
     has_snapshots: bool,
     /// Numbers the requests, where each has a key.
     requests: Option<AtomicU64>,
@@ -141,6 +170,12 @@ impl Orders for Opened {
         Ok(())
     }
 
+    async fn execute_request(&self, order: Uuid, command: &OrderCommand, request: &str) -> Result<()> {
+        let key = IdempotencyKey::new(request)?;
+        self.repository.execute(Id::from_uuid(order), command).idempotency_key(key).await?;
+        Ok(())
+    }
+
     /// With snapshots, the last one lies as far back as it can: a whole interval.
     async fn fill(&self, order: Uuid, history: &[OrderEvent]) -> Result<()> {
         let after_it = usize::try_from(SNAPSHOT_EVERY)?;
@@ -155,8 +190,45 @@ impl Orders for Opened {
         self.append(order, &history[at + 1..]).await
     }
 
+    async fn fill_all(&self, histories: &[(Uuid, Vec<OrderEvent>)]) -> Result<()> {
+        let appends: Result<Vec<_>> = histories.iter().map(|(order, history)| append_of(*order, history)).collect();
+        for answer in self.store.events().append(appends?).await {
+            answer?;
+        }
+        Ok(())
+    }
+
     async fn load(&self, order: Uuid) -> Result<Order> {
-        Ok(self.repository.load(Id::from_uuid(order)).await?.state)
+        Ok(self.repository.load(Id::from_uuid(order)).await?.state.0)
+    }
+
+    async fn read_log(&self) -> Result<Turnovers> {
+        let (mut turnovers, upcasters) = (Turnovers::default(), Upcasters::none());
+        let mut visit = |event: ::annals::EventRef<'_>| {
+            turnovers.add(&event.decode(&upcasters)?);
+            Ok(())
+        };
+        self.store.events().read_log(&LogQuery::all(), &mut visit).await?;
+        Ok(turnovers)
+    }
+
+    async fn subscribe(&self, seen: Seen) -> Result<()> {
+        let handler = move |event: RecordedEvent| {
+            let told = event.decode::<OrderEvent>(&Upcasters::none()).map(|known| seen(event.aggregate_id(), &known));
+            async { told }
+        };
+        // It ends with the process.
+        match &self.store {
+            Store::Sqlite(store) => {
+                let subscription = Subscription::new(store, "beside")?;
+                tokio::spawn(async move { subscription.run(std::future::pending(), handler).await });
+            }
+            Store::Postgres(store) => {
+                let subscription = Subscription::new(store, "beside")?;
+                tokio::spawn(async move { subscription.run(std::future::pending(), handler).await });
+            }
+        }
+        Ok(())
     }
 
     async fn close(&self) -> Result<()> {
@@ -171,10 +243,13 @@ impl Orders for Opened {
 impl Opened {
     async fn append(&self, order: Uuid, events: &[OrderEvent]) -> Result<()> {
         for chunk in events.chunks(APPEND_EVENTS) {
-            let encoded: Result<Vec<_>, _> =
-                chunk.iter().map(|event| NewEvent::encode(event, &Upcasters::none())).collect();
-            self.store.events().append_one(Append::new(Order::TYPE, order).events(encoded?)).await?;
+            self.store.events().append_one(append_of(order, chunk)?).await?;
         }
         Ok(())
     }
+}
+
+fn append_of(order: Uuid, events: &[OrderEvent]) -> Result<Append> {
+    let encoded: Result<Vec<_>, _> = events.iter().map(|event| NewEvent::encode(event, &Upcasters::none())).collect();
+    Ok(Append::new(KeptOrder::TYPE, order).events(encoded?))
 }

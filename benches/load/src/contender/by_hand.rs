@@ -2,24 +2,19 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
+use annals_contest::{
+    Contender, Engine, Order, OrderCommand, OrderEvent, Orders, Place, Seen, Turnovers, Work, async_trait,
+};
 use anyhow::Result;
-use async_trait::async_trait;
 use futures_util::TryStreamExt as _;
 use sqlx::{
-    Row as _, SqliteConnection, SqlitePool,
+    AssertSqlSafe, Row as _, SqliteConnection, SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use uuid::Uuid;
 
-use super::{Contender, Orders};
-use crate::{
-    order::{Order, OrderCommand, OrderEvent},
-    place::Place,
-    work::Work,
-};
-
 const CREATE_TABLE: &str = "
-    CREATE TABLE events (
+    CREATE TABLE IF NOT EXISTS events (
         id           INTEGER PRIMARY KEY,
         aggregate_id BLOB    NOT NULL,
         sequence     INTEGER NOT NULL,
@@ -30,6 +25,17 @@ const CREATE_TABLE: &str = "
     ) STRICT";
 
 const SELECT_EVENTS: &str = "SELECT event_type, payload FROM events WHERE aggregate_id = ? ORDER BY sequence";
+
+const SELECT_LOG: &str = "SELECT event_type, payload FROM events ORDER BY id";
+
+const SELECT_NEWER: &str =
+    "SELECT id, aggregate_id, event_type, payload FROM events WHERE id > ? ORDER BY id LIMIT 1000";
+
+/// How many rows a statement inserts at once.
+const ROWS: usize = 1_000;
+
+/// How often a subscriber looks whether there is something new.
+const LOOK: Duration = Duration::from_millis(5);
 
 const INSERT_EVENT: &str = "INSERT INTO events (aggregate_id, sequence, event_type, payload) VALUES (?, ?, ?, ?)";
 
@@ -52,8 +58,17 @@ impl Contender for ByHand {
         }
     }
 
+    fn engine(&self) -> Engine {
+        Engine::Sqlite
+    }
+
     fn abstains(&self, work: Work) -> Option<&'static str> {
-        matches!(work, Work::Load { .. } if self.connections == 1).then_some("one task loads on one connection anyway")
+        let is_first = self.name() == super::BASELINE;
+        match work {
+            Work::Load { .. } if !is_first => Some("one task loads on one connection anyway"),
+            work if super::is_same_for_variants(work) && !is_first => Some(super::AS_THE_FIRST),
+            _ => None,
+        }
     }
 
     async fn open(&self, place: &Place) -> Result<Arc<dyn Orders>> {
@@ -118,9 +133,57 @@ impl Orders for Opened {
         Ok(())
     }
 
+    async fn fill_all(&self, histories: &[(Uuid, Vec<OrderEvent>)]) -> Result<()> {
+        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let rows: Vec<_> = rows_of(histories).collect();
+        for chunk in rows.chunks(ROWS) {
+            let (head, row) = INSERT_EVENT.split_at(INSERT_EVENT.len() - "(?, ?, ?, ?)".len());
+            // Safe: made of a constant, no input in it.
+            let sql = AssertSqlSafe(format!("{head}{}", vec![row; chunk.len()].join(", ")));
+            let mut query = sqlx::query(sql);
+            for (order, sequence, event) in chunk {
+                let (event_type, payload) = event.encode()?;
+                query = query.bind(order).bind(sequence).bind(event_type).bind(payload);
+            }
+            query.execute(&mut *transaction).await?;
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+
     async fn load(&self, order: Uuid) -> Result<Order> {
         let mut connection = self.pool.acquire().await?;
         Ok(fold(&mut connection, SELECT_EVENTS, order).await?.0)
+    }
+
+    async fn read_log(&self) -> Result<Turnovers> {
+        let mut connection = self.pool.acquire().await?;
+        let (mut rows, mut turnovers) = (sqlx::query(SELECT_LOG).fetch(&mut *connection), Turnovers::default());
+        while let Some(row) = rows.try_next().await? {
+            turnovers.add(&OrderEvent::decode(row.try_get(0)?, row.try_get(1)?)?);
+        }
+        Ok(turnovers)
+    }
+
+    /// Looks again and again for what has a greater id than the last, as one does.
+    async fn subscribe(&self, seen: Seen) -> Result<()> {
+        let pool = self.pool.clone();
+        tokio::spawn(async move {
+            let mut last = 0_i64;
+            loop {
+                let rows = sqlx::query(SELECT_NEWER).bind(last).fetch_all(&pool).await?;
+                for row in &rows {
+                    last = row.try_get(0)?;
+                    seen(row.try_get(1)?, &OrderEvent::decode(row.try_get(2)?, row.try_get(3)?)?);
+                }
+                if rows.is_empty() {
+                    tokio::time::sleep(LOOK).await;
+                }
+            }
+            #[expect(unreachable_code, reason = "it tells the type of the error")]
+            anyhow::Ok(())
+        });
+        Ok(())
     }
 
     async fn close(&self) -> Result<()> {
@@ -138,6 +201,11 @@ impl Opened {
         transaction.commit().await?;
         Ok(())
     }
+}
+
+/// The rows of many histories: order, sequence, event.
+pub(super) fn rows_of(histories: &[(Uuid, Vec<OrderEvent>)]) -> impl Iterator<Item = (Uuid, i64, &OrderEvent)> {
+    histories.iter().flat_map(|(order, history)| (1..).zip(history).map(|(sequence, event)| (*order, sequence, event)))
 }
 
 async fn insert(connection: &mut SqliteConnection, order: Uuid, sequence: i64, event: &OrderEvent) -> Result<()> {

@@ -2,16 +2,14 @@
 
 use std::sync::Arc;
 
+use annals_contest::{Contender, Engine, Order, OrderCommand, OrderEvent, Orders, Place, Work, async_trait};
 use anyhow::{Result, bail};
-use async_trait::async_trait;
 use sqlx::SqlitePool;
 use uuid::Uuid;
 
-use super::{Contender, Orders, annals::Annals, by_hand};
-use crate::{
-    order::{Order, OrderCommand, OrderEvent},
-    place::Place,
-    work::Work,
+use super::{
+    annals::{Annals, AnnalsOn},
+    by_hand,
 };
 
 const SELECT_EVENTS: &str = "SELECT event_type, payload FROM annals_events WHERE aggregate_id = ? ORDER BY sequence";
@@ -25,12 +23,16 @@ impl Contender for ByHandOnAnnals {
         "by hand, rows of annals".to_owned()
     }
 
+    fn engine(&self) -> Engine {
+        Engine::Sqlite
+    }
+
     fn abstains(&self, work: Work) -> Option<&'static str> {
-        (!matches!(work, Work::Load { .. })).then_some("it only reads")
+        (!matches!(work, Work::Load { .. })).then_some("it only loads")
     }
 
     async fn open(&self, place: &Place) -> Result<Arc<dyn Orders>> {
-        let annals = Annals::default().open(place).await?;
+        let annals = Annals::on(AnnalsOn::Sqlite).open(place).await?;
         let pool = by_hand::pool(&place.directory()?.join(Annals::FILE), 4).await?;
         Ok(Arc::new(Opened { annals, pool }))
     }
@@ -44,7 +46,7 @@ struct Opened {
 #[async_trait]
 impl Orders for Opened {
     async fn execute(&self, _: Uuid, _: &OrderCommand) -> Result<()> {
-        bail!("it only reads")
+        bail!("it only loads")
     }
 
     async fn fill(&self, order: Uuid, history: &[OrderEvent]) -> Result<()> {

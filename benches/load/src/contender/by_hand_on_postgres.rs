@@ -2,25 +2,25 @@
 //!
 //! The UNIQUE constraint is the version check, so nothing has to be locked. And the limit: the INSERT alone.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
+use annals_contest::{
+    Contender, Engine, Order, OrderCommand, OrderEvent, Orders, Place, Seen, Turnovers, Work, async_trait,
+};
 use anyhow::{Context as _, Result, anyhow, bail};
-use async_trait::async_trait;
 use futures_util::TryStreamExt as _;
 use sqlx::{Connection as _, PgConnection, PgPool, Row as _, postgres::PgPoolOptions};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use super::{BASELINE, Contender, Orders};
-use crate::{
-    order::{Order, OrderCommand, OrderEvent},
-    place::Place,
-    work::Work,
-};
+use super::{BASELINE, by_hand::rows_of};
 
 /// `json` and not `jsonb`: it is written faster, and annals has it too.
 const CREATE_TABLE: &str = "
-    CREATE TABLE events (
+    CREATE TABLE IF NOT EXISTS events (
         id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
         aggregate_id uuid        NOT NULL,
         sequence     bigint      NOT NULL,
@@ -31,6 +31,19 @@ const CREATE_TABLE: &str = "
     )";
 
 const SELECT_EVENTS: &str = "SELECT event_type, payload::text FROM events WHERE aggregate_id = $1 ORDER BY sequence";
+
+const SELECT_LOG: &str = "SELECT event_type, payload::text FROM events ORDER BY id";
+
+const SELECT_NEWER: &str =
+    "SELECT id, aggregate_id, event_type, payload::text FROM events WHERE id > $1 ORDER BY id LIMIT 1000";
+
+const INSERT_EVENTS: &str = "
+    INSERT INTO events (aggregate_id, sequence, event_type, payload)
+    SELECT aggregate_id, sequence, event_type, payload::json
+    FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[]) AS u (aggregate_id, sequence, event_type, payload)";
+
+/// How often a subscriber looks whether there is something new.
+const LOOK: Duration = Duration::from_millis(5);
 
 const INSERT_EVENT: &str =
     "INSERT INTO events (aggregate_id, sequence, event_type, payload) VALUES ($1, $2, $3, $4::json)";
@@ -67,9 +80,17 @@ impl Contender for ByHandOnPostgres {
         }
     }
 
+    fn engine(&self) -> Engine {
+        Engine::Postgres
+    }
+
     fn abstains(&self, work: Work) -> Option<&'static str> {
-        (self.name() != BASELINE && matches!(work, Work::Load { .. }))
-            .then_some("one task loads on one connection anyway")
+        let is_first = self.name() == BASELINE;
+        match work {
+            Work::Load { .. } if !is_first => Some("one task loads on one connection anyway"),
+            work if super::is_same_for_variants(work) && !is_first => Some(super::AS_THE_FIRST),
+            _ => None,
+        }
     }
 
     async fn open(&self, place: &Place) -> Result<Arc<dyn Orders>> {
@@ -88,12 +109,12 @@ impl Contender for InsertEach {
         "limit: INSERT each".to_owned()
     }
 
+    fn engine(&self) -> Engine {
+        Engine::Postgres
+    }
+
     fn abstains(&self, work: Work) -> Option<&'static str> {
-        match work {
-            Work::Lifecycle { .. } => None,
-            Work::Contended => Some("without versions there is nothing to contend for"),
-            Work::Load { .. } => Some("it only writes"),
-        }
+        super::raw::abstains(work)
     }
 
     async fn open(&self, place: &Place) -> Result<Arc<dyn Orders>> {
@@ -167,8 +188,51 @@ impl Orders for Opened {
         Ok(())
     }
 
+    async fn fill_all(&self, histories: &[(Uuid, Vec<OrderEvent>)]) -> Result<()> {
+        let encoded: Result<Vec<_>, _> = rows_of(histories).map(|(_, _, event)| event.encode()).collect();
+        let (event_types, payloads): (Vec<_>, Vec<_>) = encoded?.into_iter().unzip();
+        sqlx::query(INSERT_EVENTS)
+            .bind(rows_of(histories).map(|(order, _, _)| order).collect::<Vec<_>>())
+            .bind(rows_of(histories).map(|(_, sequence, _)| sequence).collect::<Vec<_>>())
+            .bind(event_types)
+            .bind(payloads)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
     async fn load(&self, order: Uuid) -> Result<Order> {
         Ok(fold(&mut *self.pool.acquire().await?, order).await?.0)
+    }
+
+    async fn read_log(&self) -> Result<Turnovers> {
+        let mut connection = self.pool.acquire().await?;
+        let (mut rows, mut turnovers) = (sqlx::query(SELECT_LOG).fetch(&mut *connection), Turnovers::default());
+        while let Some(row) = rows.try_next().await? {
+            turnovers.add(&OrderEvent::decode(row.try_get(0)?, row.try_get(1)?)?);
+        }
+        Ok(turnovers)
+    }
+
+    /// Looks again and again for what has a greater id than the last, as one does.
+    async fn subscribe(&self, seen: Seen) -> Result<()> {
+        let pool = self.pool.clone();
+        tokio::spawn(async move {
+            let mut last = 0_i64;
+            loop {
+                let rows = sqlx::query(SELECT_NEWER).bind(last).fetch_all(&pool).await?;
+                for row in &rows {
+                    last = row.try_get(0)?;
+                    seen(row.try_get(1)?, &OrderEvent::decode(row.try_get(2)?, row.try_get(3)?)?);
+                }
+                if rows.is_empty() {
+                    tokio::time::sleep(LOOK).await;
+                }
+            }
+            #[expect(unreachable_code, reason = "it tells the type of the error")]
+            anyhow::Ok(())
+        });
+        Ok(())
     }
 
     async fn close(&self) -> Result<()> {

@@ -1,73 +1,39 @@
-//! Who is compared. A contender is one file behind two small traits, and a line in [`all`].
+//! Who is compared, of those that need no program of their own. A contender is one file and a line in [`all`].
 
-use std::sync::Arc;
-
-use anyhow::Result;
-use async_trait::async_trait;
-use uuid::Uuid;
-
-use crate::{
-    order::{Order, OrderCommand, OrderEvent},
-    place::{Engine, Place},
-    work::Work,
-};
+use annals_contest::{Contender, Work};
 
 mod annals;
+mod by_copy;
 mod by_hand;
 mod by_hand_on_annals;
 mod by_hand_on_postgres;
 mod raw;
 
+pub(crate) use self::annals::{Annals, AnnalsOn};
 pub(crate) use by_hand::pool as sqlite_pool;
 
 /// The contender that all others are compared with.
 pub(crate) const BASELINE: &str = "by hand";
 
-/// One way to keep orders.
-#[async_trait]
-pub(crate) trait Contender: Send + Sync {
-    /// Its name in the table.
-    fn name(&self) -> String;
+/// Why the variants of a contender abstain from what is the same for all of them.
+const AS_THE_FIRST: &str = "does here what the first of its name does";
 
-    /// Why it takes no part in a piece of work, if it does not.
-    fn abstains(&self, _: Work) -> Option<&'static str> {
-        None
-    }
-
-    /// Makes a fresh database in an empty place.
-    async fn open(&self, place: &Place) -> Result<Arc<dyn Orders>>;
+/// Work at which all variants of one contender do the same.
+const fn is_same_for_variants(work: Work) -> bool {
+    matches!(work, Work::Bulk | Work::Log { .. } | Work::LostReply | Work::Beside)
 }
 
-/// The orders of one contender.
-#[async_trait]
-pub(crate) trait Orders: Send + Sync {
-    /// Runs a command on an order, and returns when its event is durable.
-    async fn execute(&self, order: Uuid, command: &OrderCommand) -> Result<()>;
-
-    /// Writes a ready-made history.
-    async fn fill(&self, order: Uuid, history: &[OrderEvent]) -> Result<()>;
-
-    /// Loads an order from the database.
-    async fn load(&self, order: Uuid) -> Result<Order>;
-
-    /// Closes the database, so that all it holds is in its files.
-    async fn close(&self) -> Result<()>;
-}
-
-/// All contenders on one kind of database, in the order of the table.
-pub(crate) fn all(engine: Engine) -> Vec<Box<dyn Contender>> {
-    match engine {
-        Engine::Sqlite => on_sqlite(),
-        Engine::Postgres => on_postgres(),
-    }
+/// All contenders, in the order of the table.
+pub(crate) fn all() -> Vec<Box<dyn Contender>> {
+    let mut all = on_sqlite();
+    all.extend(on_postgres());
+    all
 }
 
 fn on_sqlite() -> Vec<Box<dyn Contender>> {
-    use self::{
-        annals::Annals, by_hand::ByHand, by_hand_on_annals::ByHandOnAnnals, raw::InsertEach, raw::InsertWaiting,
-    };
+    use self::{by_hand::ByHand, by_hand_on_annals::ByHandOnAnnals, raw::InsertEach, raw::InsertWaiting};
 
-    let annals = Annals::default();
+    let annals = Annals::on(AnnalsOn::Sqlite);
     vec![
         Box::new(ByHand { connections: 4 }),
         Box::new(ByHand { connections: 1 }),
@@ -85,11 +51,11 @@ fn on_sqlite() -> Vec<Box<dyn Contender>> {
 
 fn on_postgres() -> Vec<Box<dyn Contender>> {
     use self::{
-        annals::Annals,
+        by_copy::ByCopy,
         by_hand_on_postgres::{ByHandOnPostgres, InsertEach},
     };
 
-    let annals = Annals::default();
+    let annals = Annals::on(AnnalsOn::Postgres);
     vec![
         Box::new(ByHandOnPostgres { connections: 16, without_pings: false }),
         Box::new(ByHandOnPostgres { connections: 4, without_pings: false }),
@@ -102,5 +68,6 @@ fn on_postgres() -> Vec<Box<dyn Contender>> {
         Box::new(Annals { cache: true, keys: true, ..annals }),
         Box::new(Annals { snapshots: true, ..annals }),
         Box::new(InsertEach),
+        Box::new(ByCopy),
     ]
 }

@@ -2,8 +2,8 @@
 
 use std::{path::Path, sync::Arc};
 
+use annals_contest::{Contender, Engine, Order, OrderCommand, OrderEvent, Orders, Place, Work, async_trait};
 use anyhow::{Context as _, Result, bail};
-use async_trait::async_trait;
 use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr, SqlitePool};
 use tokio::{
     sync::{mpsc, oneshot},
@@ -11,15 +11,10 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::{Contender, Orders, by_hand};
-use crate::{
-    order::{Order, OrderCommand, OrderEvent},
-    place::Place,
-    work::Work,
-};
+use super::by_hand;
 
 const CREATE_TABLE: &str = "
-    CREATE TABLE events (
+    CREATE TABLE IF NOT EXISTS events (
         id           INTEGER PRIMARY KEY,
         aggregate_id BLOB    NOT NULL,
         event_type   TEXT    NOT NULL,
@@ -44,6 +39,10 @@ impl Contender for InsertEach {
         "limit: INSERT each".to_owned()
     }
 
+    fn engine(&self) -> Engine {
+        Engine::Sqlite
+    }
+
     fn abstains(&self, work: Work) -> Option<&'static str> {
         abstains(work)
     }
@@ -59,6 +58,10 @@ impl Contender for InsertWaiting {
         "limit: INSERT all that wait".to_owned()
     }
 
+    fn engine(&self) -> Engine {
+        Engine::Sqlite
+    }
+
     fn abstains(&self, work: Work) -> Option<&'static str> {
         abstains(work)
     }
@@ -71,11 +74,15 @@ impl Contender for InsertWaiting {
     }
 }
 
-fn abstains(work: Work) -> Option<&'static str> {
+/// Why a bare INSERT takes no part.
+pub(super) const fn abstains(work: Work) -> Option<&'static str> {
     match work {
-        Work::Lifecycle { .. } => None,
+        Work::New { .. } | Work::Lifecycle { .. } => None,
+        Work::Together { .. } => Some("it waits for nobody, and another process is another task"),
         Work::Contended => Some("without versions there is nothing to contend for"),
-        Work::Load { .. } => Some("it only writes"),
+        Work::Bulk => Some("it has no histories"),
+        Work::Load { .. } | Work::Among { .. } | Work::Log { .. } => Some("it only writes"),
+        Work::LostReply | Work::Beside => Some("it decides nothing and follows nothing"),
     }
 }
 

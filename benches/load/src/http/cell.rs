@@ -6,13 +6,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use annals_contest::{Place, percentile};
 use anyhow::{Context as _, Result, ensure};
 use serde::{Deserialize, Serialize};
 use tokio::{process::Command, task::JoinSet};
 use uuid::Uuid;
 
 use super::{client::Client, service::Service, way::Way};
-use crate::{place::Place, statistics::percentile};
 
 /// How long requests are sent before the clock starts, and after.
 const WARM_UP: Duration = Duration::from_millis(300);

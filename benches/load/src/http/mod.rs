@@ -2,19 +2,14 @@
 
 use std::fmt;
 
+use annals_contest::{Engine, Place, median};
 use anyhow::{Context as _, Result};
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
 pub(crate) use self::cell::HttpCell;
 use self::{cell::HttpMeasures, way::Way};
-use crate::{
-    args::Args,
-    place::{Engine, Place},
-    redis_server,
-    server::RunServer,
-    statistics::median,
-};
+use crate::{args::Args, redis_server, server::RunServer};
 
 mod cell;
 mod charge;
@@ -66,7 +61,7 @@ pub(crate) async fn measure(args: &Args, engine: Engine, mut server: Option<&mut
         for row in &mut group.rows {
             let cell = |place| HttpCell { way: row.way, tasks: row.tasks, place, redis: url.clone() };
             row.rounds.push(match engine {
-                Engine::Sqlite => {
+                Engine::Sqlite | Engine::Own => {
                     let directory = tempfile::tempdir_in(args.directory())?;
                     cell(Place::Directory(directory.path().to_owned())).measure_apart().await?
                 }

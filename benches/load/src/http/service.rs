@@ -8,6 +8,7 @@ use annals::{
     http::{IdempotencyLayer, IdempotentRequest, RequestWork},
     store::ResponseWork,
 };
+use annals_contest::Place;
 use anyhow::{Context as _, Result};
 use axum::{
     Json, Router,
@@ -25,7 +26,6 @@ use super::{
     counted::{Calls, Counted},
     way::Way,
 };
-use crate::place::Place;
 
 /// Where charges are made.
 pub(super) const PATH: &str = "/v1/charges";

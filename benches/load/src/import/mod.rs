@@ -13,17 +13,12 @@ use annals::{
     store::TransferStore,
     transfer::{Export, Import},
 };
+use annals_contest::{Engine, Place, median};
 use anyhow::{Context as _, Result, ensure};
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
-use crate::{
-    args::Args,
-    log,
-    place::{Engine, Place},
-    server::RunServer,
-    statistics::median,
-};
+use crate::{args::Args, log, server::RunServer};
 
 mod raw;
 
@@ -82,7 +77,7 @@ struct Fresh {
 
 async fn fresh(engine: Engine, args: &Args, server: Option<&mut RunServer>) -> Result<(Fresh, Option<String>)> {
     let fresh = match engine {
-        Engine::Sqlite => {
+        Engine::Sqlite | Engine::Own => {
             let directory = tempfile::tempdir_in(args.directory())?;
             let place = Place::Directory(directory.path().to_owned());
             (Fresh { place, _directory: Some(directory) }, None)

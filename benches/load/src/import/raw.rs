@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use annals::RecordedEvent;
+use annals_contest::Place;
 use anyhow::Result;
 use sqlx::{
     AssertSqlSafe, Connection as _, PgConnection, SqlSafeStr as _, SqliteConnection,
@@ -10,7 +11,6 @@ use sqlx::{
 };
 
 use super::FILE;
-use crate::place::Place;
 
 /// Rows of one statement and commit.
 const ROWS: usize = 1_000;

@@ -2,6 +2,7 @@
 
 use std::process::Stdio;
 
+use annals_contest::Place;
 use anyhow::{Context as _, Result, ensure};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader},
@@ -14,7 +15,6 @@ use tokio::{
 };
 
 use super::{now, store::Store};
-use crate::place::Place;
 
 /// A subscription under way.
 pub(super) struct Listener {

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use annals_contest::{Engine, Place, percentile};
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 use sqlx::{Connection as _, PgConnection};
@@ -14,12 +15,7 @@ use tokio::time::{sleep, timeout};
 
 pub(crate) use self::listener::listen;
 use self::{listener::Listener, store::Store};
-use crate::{
-    args::Args,
-    place::{Engine, Place},
-    server::RunServer,
-    statistics::percentile,
-};
+use crate::{args::Args, server::RunServer};
 
 mod listener;
 mod store;
@@ -107,7 +103,7 @@ pub(crate) async fn measure(args: &Args, engine: Engine, mut server: Option<&mut
         eprintln!("{engine}: latency of a subscription, {}", if is_apart { "two processes" } else { "one process" });
         let run = Run { engine, is_apart, events: args.commands.min(MOST_EVENTS) };
         measured.push(match engine {
-            Engine::Sqlite => {
+            Engine::Sqlite | Engine::Own => {
                 let directory = tempfile::tempdir_in(args.directory())?;
                 run.measure(&Place::Directory(directory.path().to_owned()), None).await?
             }

@@ -1,10 +1,9 @@
 //! A store of either kind, with what latencies need of it.
 
 use annals::{Append, EventStore, EventStoreExt as _, NewEvent, PostgresStore, SqliteStore, Subscription};
+use annals_contest::Place;
 use anyhow::Result;
 use uuid::Uuid;
-
-use crate::place::Place;
 
 /// The database within its directory.
 const FILE: &str = "latency.db";

@@ -2,13 +2,14 @@
 
 use std::hint::black_box;
 
+use annals_contest::{OrderEvent, Place};
 use anyhow::Result;
 use futures_util::TryStreamExt as _;
 use sqlx::{Connection as _, PgConnection, Row as _, SqlitePool, postgres::PgRow, sqlite::SqliteRow};
 use uuid::Uuid;
 
 use super::order_log::{FILE, Fold, Lot};
-use crate::{contender::sqlite_pool, order::OrderEvent, place::Place};
+use crate::contender::sqlite_pool;
 
 macro_rules! select {
     ($columns:literal, $condition:literal) => {

@@ -3,20 +3,17 @@
 use std::ops::Range;
 
 use annals::{Append, ExpectedVersion, NewEvent, Upcasters};
+use annals_contest::{OrderEvent, Place, order_id};
 use anyhow::Result;
 use sqlx::{Connection as _, PgConnection};
 
 use super::order_log::{Lot, Store};
-use crate::{
-    order::{OrderEvent, order_id},
-    place::Place,
-};
 
 /// How many orders live side by side: their appends stand between one another's.
 const ORDERS_AT_ONCE: u64 = 512;
 
 /// An order is placed with four lines at once, and gets another; then it is paid, and then shipped.
-pub(super) const EVENTS_PER_ORDER: u64 = 8;
+pub(crate) const EVENTS_PER_ORDER: u64 = 8;
 
 /// Where an order's appends begin in its history.
 const APPENDS: [Range<usize>; 4] = [0..5, 5..6, 6..7, 7..8];

@@ -5,20 +5,17 @@
 
 use std::{fmt, process::Stdio};
 
+use annals_contest::{Engine, Place};
 use anyhow::{Context as _, Result, ensure};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::process::Command;
 
 pub(crate) use self::{
-    fill::fill as fill_log,
+    fill::{EVENTS_PER_ORDER, fill as fill_log},
     order_log::FILE as LOG_FILE,
     race::{Lap, Laps, Race},
 };
-use crate::{
-    args::Args,
-    place::{Engine, Place},
-    server::RunServer,
-};
+use crate::{args::Args, server::RunServer};
 
 mod by_hand;
 mod fill;
@@ -81,7 +78,7 @@ pub(crate) struct LogGroup {
 /// Measures one log as it grows.
 pub(crate) async fn measure(args: &Args, engine: Engine, server: Option<&mut RunServer>) -> Result<Vec<LogGroup>> {
     match engine {
-        Engine::Sqlite => {
+        Engine::Sqlite | Engine::Own => {
             let directory = tempfile::tempdir_in(args.directory())?;
             grow(args, engine, &Place::Directory(directory.path().to_owned())).await
         }
@@ -99,7 +96,7 @@ async fn grow(args: &Args, engine: Engine, place: &Place) -> Result<Vec<LogGroup
     let (mut groups, mut filled) = (Vec::new(), 0);
     for orders in args.log_orders() {
         let step = |task| Step { engine, place: place.clone(), task };
-        eprintln!("{engine}: a log of {} events is filled", orders * fill::EVENTS_PER_ORDER);
+        eprintln!("{engine}: a log of {} events is filled", orders * EVENTS_PER_ORDER);
         step(Task::Fill { from: filled, to: orders }).apart::<()>().await?;
         filled = orders;
         eprintln!("{engine}: it is read, {} rounds", args.rounds);
@@ -108,14 +105,19 @@ async fn grow(args: &Args, engine: Engine, place: &Place) -> Result<Vec<LogGroup
         for (reader, peak) in READERS.into_iter().zip(&mut peaks_mib) {
             *peak = step(Task::Peak { reader, orders }).apart().await?;
         }
-        groups.push(LogGroup { engine, events: orders * fill::EVENTS_PER_ORDER, race, peaks_mib });
+        groups.push(LogGroup { engine, events: orders * EVENTS_PER_ORDER, race, peaks_mib });
     }
     Ok(groups)
 }
 
+/// Fills a log in a process of its own.
+pub(crate) async fn fill_apart(engine: Engine, place: &Place, orders: u64) -> Result<()> {
+    Step { engine, place: place.clone(), task: Task::Fill { from: 0, to: orders } }.apart().await
+}
+
 /// How many orders make a log of this many events.
 pub(crate) const fn orders_of(events: u64) -> u64 {
-    events.div_ceil(fill::EVENTS_PER_ORDER)
+    events.div_ceil(EVENTS_PER_ORDER)
 }
 
 impl Step {

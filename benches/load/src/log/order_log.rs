@@ -1,14 +1,12 @@
 //! The readers of a log of orders.
 
 use annals::{EventStore, LogQuery, PostgresStore, Selection, SqliteStore, Upcasters};
+use annals_contest::{OrderEvent, Place, Turnover};
 use anyhow::Result;
 use uuid::Uuid;
 
 use super::{Reader, by_hand::ByHand};
-use crate::{
-    order::{OrderEvent, Turnover},
-    place::Place,
-};
+use crate::contender::Annals;
 
 /// The kinds of orders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,8 +61,8 @@ pub(super) enum Store {
     Postgres(PostgresStore),
 }
 
-/// The database within its directory.
-pub(crate) const FILE: &str = "log.db";
+/// The database within its directory: the one that the contender opens.
+pub(crate) const FILE: &str = Annals::FILE;
 
 impl Store {
     pub(super) async fn open(place: &Place) -> Result<Self> {

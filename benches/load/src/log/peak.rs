@@ -2,10 +2,10 @@
 
 use std::fs;
 
+use annals_contest::Place;
 use anyhow::{Context as _, Result, ensure};
 
 use super::{Reader, fill::EVENTS_PER_ORDER, order_log::Opened};
-use crate::place::Place;
 
 /// Reads the log once; gives the most memory that this process had, in MiB.
 pub(super) async fn of(place: &Place, reader: Reader, orders: u64) -> Result<f64> {

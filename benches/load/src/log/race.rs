@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use annals_contest::{Place, cpu_microseconds, median};
 use anyhow::{Result, ensure};
 use nix::sys::resource::{UsageWho, getrusage};
 use serde::{Deserialize, Serialize};
@@ -11,7 +12,6 @@ use super::{
     fill::EVENTS_PER_ORDER,
     order_log::{Fold, Lot, Opened},
 };
-use crate::{cell::cpu_microseconds, place::Place, statistics::median};
 
 /// What the readers have come to, round by round.
 #[derive(Debug, Default, Serialize, Deserialize)]

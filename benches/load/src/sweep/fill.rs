@@ -1,10 +1,9 @@
 //! Answers that have expired, as many as are wanted: as a service leaves them behind that nobody has swept.
 
 use annals::{PostgresStore, SqliteStore};
+use annals_contest::Place;
 use anyhow::Result;
 use sqlx::{Connection as _, PgConnection, SqliteConnection};
-
-use crate::place::Place;
 
 /// The database within its directory.
 const FILE: &str = "sweep.db";

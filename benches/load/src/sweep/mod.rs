@@ -10,6 +10,7 @@ use std::{
 };
 
 use annals::{Error, ResponseStore, Retention, Sweeper, store::Expiring};
+use annals_contest::{Engine, Place, median, percentile};
 use anyhow::{Context as _, Result, ensure};
 use async_trait::async_trait;
 use comfy_table::{CellAlignment, Table, presets};
@@ -20,12 +21,7 @@ use self::{
     claims::{Pace, TASKS},
     fill::Store,
 };
-use crate::{
-    args::Args,
-    place::{Engine, Place},
-    server::RunServer,
-    statistics::{median, percentile},
-};
+use crate::{args::Args, server::RunServer};
 
 mod claims;
 mod fill;
@@ -92,7 +88,7 @@ pub(crate) async fn measure(args: &Args, engine: Engine, server: Option<&mut Run
     }
     eprintln!("{engine}: {} answers expire", args.expired);
     let measured = match engine {
-        Engine::Sqlite => {
+        Engine::Sqlite | Engine::Own => {
             let directory = tempfile::tempdir_in(args.directory())?;
             measure_at(&Place::Directory(directory.path().to_owned()), engine, args).await?
         }
