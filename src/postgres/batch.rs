@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     row,
-    statement::{APPEND_BATCH, APPEND_EVENT, APPEND_KEYED_EVENT, APPEND_ONE},
+    statement::{APPEND_BATCH, APPEND_EVENT, APPEND_EVENTS, APPEND_KEYED_EVENT, APPEND_ONE},
 };
 use crate::store::{
     Append, Appended, ExpectedVersion, NewEvent, NewReceipt, Position, ReceiptOutcome, Request, to_column,
@@ -114,28 +114,39 @@ pub(super) async fn write(
         && let [at] = members.as_slice()
     {
         let request = &requests[*at];
-        let row = match (request.append.events.as_slice(), request.append.expected.named()) {
-            // Beyond the last number there is no next one.
-            ([event], Some(version)) if to_column(version) < i64::MAX => {
-                write_event(connection, (request, event, version), now).await?
-            }
-            _ => write_one(connection, request, now).await?,
+        let row = match single(request) {
+            Some((event, version)) => write_event(connection, (request, event, version), now).await?,
+            None => write_one(connection, request, now).await?,
         };
         return row.map(|row| Ok((*at, appended(request, &row, now)?))).into_iter().collect();
     }
-    let mut columns = Columns::default();
-    let mut places = Vec::new();
-    for group in groups {
-        columns.add(requests, group, now);
-        places.extend_from_slice(&group.members);
-    }
-    let rows = columns.write(connection, now).await?;
+    let mut places = Vec::with_capacity(groups.len());
+    let rows = if let Some(singles) = Singles::of(requests, groups, now) {
+        places.extend(groups.iter().flat_map(|group| group.members.first()));
+        singles.write(connection, now).await?
+    } else {
+        let mut columns = Columns::default();
+        for group in groups {
+            columns.add(requests, group, now);
+            places.extend_from_slice(&group.members);
+        }
+        columns.write(connection, now).await?
+    };
     let answer = |row: &PgRow| {
         let number = usize::try_from(row.try_get::<i64, _>("number")? - 1);
         let at = number.ok().and_then(|number| places.get(number)).ok_or(sqlx::Error::RowNotFound)?;
         Ok((*at, appended(&requests[*at], row, now)?))
     };
     rows.iter().map(answer).collect()
+}
+
+/// The event of an append that has just one and names its version; `None` where it has other events, or names none.
+fn single<'a>(request: &'a Request<'_>) -> Option<(&'a NewEvent, u64)> {
+    match (request.append.events.as_slice(), request.append.expected.named()) {
+        // Beyond the last number there is no next one.
+        ([event], Some(version)) if to_column(version) < i64::MAX => Some((event, version)),
+        _ => None,
+    }
 }
 
 fn appended(request: &Request<'_>, row: &PgRow, now: DateTime<Utc>) -> Result<Appended, sqlx::Error> {
@@ -207,6 +218,74 @@ async fn write_one(
         .bind(now)
         .fetch_optional(connection)
         .await
+}
+
+/// Appends of one event each at named versions, one to an aggregate: most batches, column by column.
+#[derive(Default)]
+struct Singles<'a> {
+    aggregate_ids: Vec<Uuid>,
+    aggregate_types: Vec<&'a str>,
+    command_ids: Vec<Uuid>,
+    expected: Vec<i64>,
+    follows: Vec<Option<Uuid>>,
+    metadata: Vec<&'a str>,
+    event_types: Vec<&'a str>,
+    schema_versions: Vec<i32>,
+    payloads: Vec<&'a str>,
+    checksums: Vec<i64>,
+    keys: Vec<Option<&'a str>>,
+    fingerprints: Vec<Option<&'a [u8]>>,
+    expiries: Vec<Option<DateTime<Utc>>>,
+}
+
+impl<'a> Singles<'a> {
+    /// The columns of groups; `None` where one holds anything else.
+    fn of(requests: &'a [Request<'a>], groups: &[Group], now: DateTime<Utc>) -> Option<Self> {
+        let mut singles = Self::default();
+        for group in groups {
+            let [at] = group.members.as_slice() else { return None };
+            let request = &requests[*at];
+            singles.add(request, single(request)?, now);
+        }
+        Some(singles)
+    }
+
+    fn add(&mut self, request: &'a Request<'a>, (event, version): (&'a NewEvent, u64), now: DateTime<Utc>) {
+        let (append, receipt) = (request.append, request.receipt.as_ref());
+        self.aggregate_ids.push(append.aggregate_id);
+        self.aggregate_types.push(&append.aggregate_type);
+        self.command_ids.push(append.command_id);
+        self.expected.push(to_column(version));
+        self.follows.push(append.follows);
+        self.metadata.push(&request.metadata);
+        self.event_types.push(event.event_type());
+        self.schema_versions.push(event.schema_version().cast_signed());
+        self.payloads.push(event.payload());
+        self.checksums.push(append.checksums(&request.metadata).next().unwrap_or_default().cast_signed());
+        self.keys.push(receipt.map(|receipt| receipt.key.as_str()));
+        self.fingerprints.push(receipt.map(|receipt| receipt.fingerprint.as_bytes().as_slice()));
+        self.expiries.push(receipt.and_then(|receipt| expiry(receipt, now)));
+    }
+
+    async fn write(self, connection: &mut PgConnection, now: DateTime<Utc>) -> Result<Vec<PgRow>, sqlx::Error> {
+        sqlx::query(APPEND_EVENTS)
+            .bind(self.aggregate_ids)
+            .bind(self.aggregate_types)
+            .bind(self.command_ids)
+            .bind(self.expected)
+            .bind(self.follows)
+            .bind(self.metadata)
+            .bind(self.event_types)
+            .bind(self.schema_versions)
+            .bind(self.payloads)
+            .bind(self.checksums)
+            .bind(self.keys)
+            .bind(self.fingerprints)
+            .bind(self.expiries)
+            .bind(now)
+            .fetch_all(connection)
+            .await
+    }
 }
 
 /// The appends, column by column.

@@ -4,6 +4,7 @@ pub(super) const ABANDONED_REQUESTS: &str = include_str!("sql/abandoned_requests
 pub(super) const ADVANCE_CHECKPOINT: &str = include_str!("sql/advance_checkpoint.sql");
 pub(super) const APPEND_BATCH: &str = include_str!("sql/append_batch.sql");
 pub(super) const APPEND_EVENT: &str = include_str!("sql/append_event.sql");
+pub(super) const APPEND_EVENTS: &str = include_str!("sql/append_events.sql");
 pub(super) const APPEND_KEYED_EVENT: &str = include_str!("sql/append_keyed_event.sql");
 pub(super) const APPEND_ONE: &str = include_str!("sql/append_one.sql");
 pub(super) const AUDIT_CHECKPOINTS: &str = include_str!("sql/audit_checkpoints.sql");
@@ -143,11 +144,12 @@ pub(super) const WITHDRAW_MESSAGE: &str = include_str!("sql/withdraw_message.sql
 pub(super) const WRITE_STEP: &str = include_str!("sql/write_step.sql");
 
 /// Every statement by its file's name.
-pub(super) const ALL: [(&str, &str); 141] = [
+pub(super) const ALL: [(&str, &str); 142] = [
     ("abandoned_requests", ABANDONED_REQUESTS),
     ("advance_checkpoint", ADVANCE_CHECKPOINT),
     ("append_batch", APPEND_BATCH),
     ("append_event", APPEND_EVENT),
+    ("append_events", APPEND_EVENTS),
     ("append_keyed_event", APPEND_KEYED_EVENT),
     ("append_one", APPEND_ONE),
     ("audit_checkpoints", AUDIT_CHECKPOINTS),

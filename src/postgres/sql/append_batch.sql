@@ -19,12 +19,15 @@ WITH bound AS MATERIALIZED (
                          (SELECT (last_value - (NOT is_called)::int)::bit(32)::int FROM annals_positions)) IS NOT NULL
                 THEN 'annals_positions'::regclass END AS positions
 ), input AS MATERIALIZED (
+    -- Nobody knows how long the arrays are when the plan is made: ten, the planner would think, and compare each row with
+    -- each. Of generate_subscripts it thinks a thousand, and it hashes.
     SELECT *
-    FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::bigint[], $5::uuid[], $6::bigint[], $7::bigint[], $8::bigint[],
-                $9::bigint[], $10::text[], $11::text[], $12::bytea[], $13::text[], $14::timestamptz[])
-        WITH ORDINALITY AS append (aggregate_id, aggregate_type, command_id, expected, follows, group_number, events_before,
-                                   events, group_events, metadata, idempotency_key, fingerprint, rejection, expires_at,
-                                   number)
+    FROM ROWS FROM (unnest($1::uuid[]), unnest($2::text[]), unnest($3::uuid[]), unnest($4::bigint[]),
+                    unnest($5::uuid[]), unnest($6::bigint[]), unnest($7::bigint[]), unnest($8::bigint[]),
+                    unnest($9::bigint[]), unnest($10::text[]), unnest($11::text[]), unnest($12::bytea[]),
+                    unnest($13::text[]), unnest($14::timestamptz[]), generate_subscripts($1::uuid[], 1))
+        AS append (aggregate_id, aggregate_type, command_id, expected, follows, group_number, events_before, events,
+                   group_events, metadata, idempotency_key, fingerprint, rejection, expires_at, number)
 ), taken AS MATERIALIZED (
     -- Groups with an append whose key has a receipt, were it expired. OFFSET 0 keeps the look-up one per row.
     SELECT input.group_number
@@ -57,8 +60,9 @@ WITH bound AS MATERIALIZED (
            nextval(bound.positions) AS position, event.place, input.events_before + event.place = 1 AS is_first,
            input.command_id, event.checksum, event.schema_version, input.aggregate_type, event.event_type, event.payload,
            input.metadata
-    FROM unnest($15::bigint[], $16::bigint[], $17::text[], $18::int[], $19::text[], $20::bigint[])
-            AS event (number, place, event_type, schema_version, payload, checksum)
+    FROM ROWS FROM (unnest($15::bigint[]), unnest($16::bigint[]), unnest($17::text[]), unnest($18::int[]),
+                    unnest($19::text[]), unnest($20::bigint[]), generate_subscripts($15::bigint[], 1))
+            AS event (number, place, event_type, schema_version, payload, checksum, at)
         JOIN input USING (number)
         JOIN granted USING (group_number)
         CROSS JOIN bound
@@ -99,7 +103,7 @@ WITH bound AS MATERIALIZED (
     WHERE input.idempotency_key IS NOT NULL
     ORDER BY input.aggregate_id, input.idempotency_key
 )
-SELECT input.number, won.version + input.events_before AS version, placed.position
+SELECT input.number::bigint AS number, won.version + input.events_before AS version, placed.position
 FROM input
     JOIN won USING (group_number)
     LEFT JOIN placed ON placed.number = input.number AND placed.place = input.events
