@@ -173,7 +173,22 @@ impl<B: Backend + 'static> Runner<B> {
                 }
             }
             self.write().await;
+            if self.ends_for_lack_of_others() {
+                return;
+            }
         }
+    }
+
+    /// Ends where nobody waits and so few are about that each is sent at once anyway: to let others come would only wake
+    /// threads.
+    fn ends_for_lack_of_others(&mut self) -> bool {
+        let expected = self.shared.expected();
+        let mut line = self.shared.line();
+        if line.waiting.is_empty() && line.is_few(expected) {
+            line.ends();
+            self.has_ended = true;
+        }
+        self.has_ended
     }
 
     async fn let_others_come(&self) {
@@ -280,6 +295,7 @@ impl<B: Backend + 'static> Runner<B> {
         let mut kib = 0;
         {
             let mut line = self.shared.line();
+            line.written(appends);
             for (aggregate_id, room) in self.in_flight.drain(..appends.min(self.in_flight.len())) {
                 line.lands(aggregate_id);
                 kib += room as usize;

@@ -66,6 +66,8 @@ pub(super) struct Line {
     aside: usize,
     /// One task was woken and lets others come before it takes what waits.
     is_gathering: bool,
+    /// The last batch was one append, and nobody came while it was written: there is one caller, as it seems.
+    is_lone: bool,
     pub(super) pace: Pace,
 }
 
@@ -79,6 +81,7 @@ impl Line {
             runners: 0,
             aside: 0,
             is_gathering: false,
+            is_lone: false,
             pace: Pace::default(),
         }
     }
@@ -89,8 +92,20 @@ impl Line {
     }
 
     /// So little to do that gathering would only cost time. `more` is what is not in the line: expected, or at its door.
+    ///
+    /// Where one batch is written at a time, two callers gain from sharing it: few is one.
     pub(super) fn is_few(&self, more: usize) -> bool {
-        !self.is_single() && self.waiting.len() + self.in_flight + more <= FEW_APPENDS && !self.pace.is_slow()
+        let appends = self.waiting.len() + self.in_flight + more;
+        if self.is_single() {
+            self.is_lone && appends <= 1
+        } else {
+            appends <= FEW_APPENDS && !self.pace.is_slow()
+        }
+    }
+
+    /// A batch of so many appends was written.
+    pub(super) fn written(&mut self, appends: usize) {
+        self.is_lone = appends == 1 && self.waiting.is_empty();
     }
 
     /// How many batches may be in flight.

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Measures annals, SQL by hand, the limits and the peers side by side. Run it on a quiet machine, on the disk you mean.
+# Arguments are those of annals-load: scripts/benchmarks.sh --work lifecycle --tasks 1,64 --rounds 3
+# PEERS: which of benches/peers take part; all of them where nothing is said, none where it is empty.
+# A first build takes about half an hour on two cores: each peer brings a driver of its own.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}"
+
+cargo build --release --locked --manifest-path benches/load/Cargo.toml
+peers=()
+for peer in ${PEERS-$(ls benches/peers)}; do
+    if cargo build --release --locked --manifest-path "benches/peers/$peer/Cargo.toml"; then
+        peers+=(--peer "$CARGO_TARGET_DIR/release/annals-peer-$peer")
+    else
+        echo "benchmarks: $peer does not build here and takes no part" >&2
+    fi
+done
+exec "$CARGO_TARGET_DIR/release/annals-load" "${peers[@]}" "$@"
