@@ -1,0 +1,139 @@
+//! Orders in cqrs-es, over whichever of its repositories: the framework runs the commands, and replays read the log.
+
+use std::sync::{Arc, Mutex};
+
+use annals_contest::{Order, OrderCommand, OrderEvent, Orders, Turnovers, Work, async_trait};
+use anyhow::{Result, anyhow, bail, ensure};
+use cqrs_es::{
+    Aggregate as _, AggregateContext as _, AggregateError, CqrsFramework, DomainEvent as _, EventEnvelope,
+    EventStore as _, Query,
+    persist::{PersistedEventRepository, PersistedEventStore, QueryReplay, SerializedEvent},
+};
+use sqlx::{Database, Pool};
+use uuid::Uuid;
+
+use crate::order::{Happened, OrderAggregate};
+
+/// How often a command is run again that met another.
+const TRIES: u32 = 1_000;
+
+/// The framework, its store and its repository, over one pool.
+///
+/// The store is asked where no command is run: the framework gives its own to nobody.
+pub(crate) struct CqrsOrders<D: Database, R: PersistedEventRepository> {
+    framework: CqrsFramework<OrderAggregate, PersistedEventStore<R, OrderAggregate>>,
+    store: PersistedEventStore<R, OrderAggregate>,
+    repository: R,
+    new_repository: fn(Pool<D>) -> R,
+    pool: Pool<D>,
+}
+
+impl<D: Database, R: PersistedEventRepository> CqrsOrders<D, R> {
+    pub(crate) fn new(pool: Pool<D>, new_repository: fn(Pool<D>) -> R) -> Self {
+        let store = || PersistedEventStore::new_event_store(new_repository(pool.clone()));
+        Self {
+            framework: CqrsFramework::new(store(), Vec::new(), ()),
+            store: store(),
+            repository: new_repository(pool.clone()),
+            new_repository,
+            pool,
+        }
+    }
+}
+
+/// What it takes no part in, and why.
+pub(crate) const fn abstains(work: Work) -> Option<&'static str> {
+    if matches!(work, Work::Beside) {
+        Some("its queries are run by whoever writes, none follows the log")
+    } else {
+        None
+    }
+}
+
+#[async_trait]
+impl<D: Database, R: PersistedEventRepository + 'static> Orders for CqrsOrders<D, R> {
+    async fn execute(&self, order: Uuid, command: &OrderCommand) -> Result<()> {
+        let id = order.to_string();
+        for _ in 0..TRIES {
+            match self.framework.execute(&id, command.clone()).await {
+                Err(AggregateError::AggregateConflict) => {}
+                ended => return Ok(ended?),
+            }
+        }
+        bail!("a command met another {TRIES} times")
+    }
+
+    async fn fill(&self, order: Uuid, history: &[OrderEvent]) -> Result<()> {
+        Ok(self.repository.persist::<OrderAggregate>(&serialized(order, history)?, None).await?)
+    }
+
+    /// The repository writes what it is handed in one transaction, whichever aggregates the events are of.
+    async fn fill_all(&self, histories: &[(Uuid, Vec<OrderEvent>)]) -> Result<()> {
+        let mut events = Vec::new();
+        for (order, history) in histories {
+            events.append(&mut serialized(*order, history)?);
+        }
+        Ok(self.repository.persist::<OrderAggregate>(&events, None).await?)
+    }
+
+    async fn load(&self, order: Uuid) -> Result<Order> {
+        let mut context = self.store.load_aggregate(&order.to_string()).await?;
+        Ok(std::mem::take(&mut context.aggregate().0))
+    }
+
+    async fn read_log(&self) -> Result<Turnovers> {
+        let fold = Fold::default();
+        let (folded, failed) = (Arc::clone(&fold.folded), Arc::new(Mutex::new(None)));
+        let mut replay = QueryReplay::new((self.new_repository)(self.pool.clone()), fold);
+        let failing = Arc::clone(&failed);
+        replay.use_error_handler(Box::new(move |error| {
+            if let Ok(mut failed) = failing.lock() {
+                *failed = Some(error);
+            }
+        }));
+        replay.replay_all().await?;
+        let failure = failed.lock().map_err(|_| anyhow!("a replay panicked"))?.take();
+        ensure!(failure.is_none(), "a replay failed: {failure:?}");
+        let turnovers = folded.lock().map_err(|_| anyhow!("a query panicked"))?.clone();
+        Ok(turnovers)
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.pool.close().await;
+        Ok(())
+    }
+}
+
+/// The query that a replay feeds.
+#[derive(Debug, Default)]
+struct Fold {
+    folded: Arc<Mutex<Turnovers>>,
+}
+
+#[async_trait]
+impl Query<OrderAggregate> for Fold {
+    async fn dispatch(&self, _: &str, events: &[EventEnvelope<OrderAggregate>]) {
+        if let Ok(mut folded) = self.folded.lock() {
+            events.iter().for_each(|event| folded.add(&event.payload.0));
+        }
+    }
+}
+
+/// The events of a new order as the repository takes them.
+fn serialized(order: Uuid, history: &[OrderEvent]) -> Result<Vec<SerializedEvent>> {
+    let numbered = history.iter().zip(1..);
+    numbered
+        .map(|(event, sequence)| {
+            let event = Happened(event.clone());
+            Ok(SerializedEvent {
+                aggregate_id: order.to_string(),
+                sequence,
+                aggregate_type: OrderAggregate::TYPE.to_owned(),
+                event_type: event.event_type(),
+                event_version: event.event_version(),
+                payload: serde_json::to_value(event)?,
+                metadata: serde_json::Value::Object(serde_json::Map::new()),
+            })
+        })
+        .collect()
+}
