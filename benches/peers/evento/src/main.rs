@@ -1,7 +1,9 @@
 //! evento at the work of the benchmarks, on SQLite and on PostgreSQL.
 
+mod kept;
 mod order;
 mod orders;
+mod state;
 
 use std::sync::Arc;
 
@@ -27,19 +29,24 @@ const POSTGRES_CONNECTIONS: u32 = 16;
 /// Where an order ends, as it counts versions in 16 bits.
 const MOST_EVENTS: u64 = 65_535;
 
-const fn abstains(work: Work) -> Option<&'static str> {
+/// Says why it takes no part, with what commands decide by kept in memory or not.
+const fn abstains(keeps: bool, work: Work) -> Option<&'static str> {
     match work {
+        Work::New { .. } | Work::Lifecycle { .. } | Work::Together { .. } | Work::Contended => None,
+        _ if keeps => Some("nothing in it decides by what is kept"),
         Work::Load { events } if events > MOST_EVENTS => Some("an aggregate has at most 65,535 events"),
         _ => None,
     }
 }
 
-struct OnSqlite;
+struct OnSqlite {
+    keeps: bool,
+}
 
 #[async_trait]
 impl Contender for OnSqlite {
     fn name(&self) -> String {
-        "evento".to_owned()
+        if self.keeps { "evento + memory" } else { "evento" }.to_owned()
     }
 
     fn version(&self) -> Option<&'static str> {
@@ -51,7 +58,7 @@ impl Contender for OnSqlite {
     }
 
     fn abstains(&self, work: Work) -> Option<&'static str> {
-        abstains(work)
+        abstains(self.keeps, work)
     }
 
     async fn open(&self, place: &Place) -> Result<Arc<dyn Orders>> {
@@ -64,16 +71,18 @@ impl Contender for OnSqlite {
         let pool = options.test_before_acquire(false).connect_with(file).await?;
         let migrations = evento::sql_migrator::new::<sqlx::Sqlite>().map_err(|error| anyhow!("{error}"))?;
         migrations.run(&mut *pool.acquire().await?, &Plan::apply_all()).await?;
-        Ok(Arc::new(EventoOrders::<evento::Sqlite, _>::new(pool)))
+        Ok(Arc::new(EventoOrders::<evento::Sqlite, _>::new(pool, self.keeps)))
     }
 }
 
-struct OnPostgres;
+struct OnPostgres {
+    keeps: bool,
+}
 
 #[async_trait]
 impl Contender for OnPostgres {
     fn name(&self) -> String {
-        "evento, postgres".to_owned()
+        if self.keeps { "evento + memory, postgres" } else { "evento, postgres" }.to_owned()
     }
 
     fn version(&self) -> Option<&'static str> {
@@ -85,7 +94,7 @@ impl Contender for OnPostgres {
     }
 
     fn abstains(&self, work: Work) -> Option<&'static str> {
-        abstains(work)
+        abstains(self.keeps, work)
     }
 
     async fn open(&self, place: &Place) -> Result<Arc<dyn Orders>> {
@@ -93,11 +102,13 @@ impl Contender for OnPostgres {
         let pool = options.test_before_acquire(false).connect(place.url()?).await?;
         let migrations = evento::sql_migrator::new::<sqlx::Postgres>().map_err(|error| anyhow!("{error}"))?;
         migrations.run(&mut *pool.acquire().await?, &Plan::apply_all()).await?;
-        Ok(Arc::new(EventoOrders::<evento::Postgres, _>::new(pool)))
+        Ok(Arc::new(EventoOrders::<evento::Postgres, _>::new(pool, self.keeps)))
     }
 }
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    annals_contest::run(vec![Box::new(OnSqlite), Box::new(OnPostgres)]).await
+    let on_sqlite = [false, true].map(|keeps| -> Box<dyn Contender> { Box::new(OnSqlite { keeps }) });
+    let on_postgres = [false, true].map(|keeps| -> Box<dyn Contender> { Box::new(OnPostgres { keeps }) });
+    annals_contest::run(on_sqlite.into_iter().chain(on_postgres).collect()).await
 }

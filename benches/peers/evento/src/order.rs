@@ -1,8 +1,7 @@
-//! An order in evento: its events, and the projection that commands decide by.
+//! The events of an order in evento.
 
 use annals_contest as contest;
-use anyhow::Result;
-use evento::{AggregateEvent, Executor, Projection, WriteBuilder, metadata::Event};
+use evento::{AggregateEvent, WriteBuilder};
 
 /// The aggregate. The macro makes a type of each event, and `OrderEvent` of all.
 #[evento::aggregate(name = "contest/Order")]
@@ -11,52 +10,6 @@ pub(crate) enum Order {
     LineAdded { sku: String, description: String, quantity: u64, unit_price_cents: u64 },
     Paid { method: String, amount_cents: u64 },
     Shipped { carrier: String, tracking: String },
-}
-
-/// What its events come to. No snapshot of it is kept, not in the database and not in memory.
-///
-/// Its documents keep what commands decide by in memory. None of the work here gains by that: what is younger than its
-/// margin of a second is never kept, and the orders here live shorter.
-#[evento::projection(id = id)]
-#[evento::snapshot(none)]
-pub(crate) struct OrderState {
-    pub(crate) id: String,
-    pub(crate) order: contest::Order,
-}
-
-/// How an order is loaded.
-pub(crate) fn orders<E: Executor>() -> Projection<E, OrderState> {
-    Projection::new::<Order>()
-        .handler(on_placed())
-        .handler(on_line_added())
-        .handler(on_paid())
-        .handler(on_shipped())
-        .strict()
-}
-
-#[evento::handler]
-async fn on_placed(event: Event<Placed>, state: &mut OrderState) -> Result<()> {
-    state.id.clone_from(&event.aggregate_id);
-    state.order.evolve(&OrderEvent::Placed(event.data).into());
-    Ok(())
-}
-
-#[evento::handler]
-async fn on_line_added(event: Event<LineAdded>, state: &mut OrderState) -> Result<()> {
-    state.order.evolve(&OrderEvent::LineAdded(event.data).into());
-    Ok(())
-}
-
-#[evento::handler]
-async fn on_paid(event: Event<Paid>, state: &mut OrderState) -> Result<()> {
-    state.order.evolve(&OrderEvent::Paid(event.data).into());
-    Ok(())
-}
-
-#[evento::handler]
-async fn on_shipped(event: Event<Shipped>, state: &mut OrderState) -> Result<()> {
-    state.order.evolve(&OrderEvent::Shipped(event.data).into());
-    Ok(())
 }
 
 /// Adds an event to what is to be written.

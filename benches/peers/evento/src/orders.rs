@@ -5,7 +5,7 @@ use std::sync::Arc;
 use annals_contest::{Order, OrderCommand, OrderEvent, Orders, Seen, Turnovers, async_trait};
 use anyhow::{Context as _, Result, bail};
 use evento::{
-    Aggregate as _, Event, EventFilter, Executor, ProjectionAggregate as _, TenantFilter, WriteError,
+    Aggregate as _, Event, EventFilter, Executor, ProjectionAggregate as _, TenantFilter, WriteBuilder, WriteError,
     cursor::Args,
     metadata::RawEvent,
     subscription::{Context, Subscription, SubscriptionBuilder},
@@ -15,7 +15,7 @@ use tokio::sync::Mutex;
 use ulid::Ulid;
 use uuid::Uuid;
 
-use crate::order;
+use crate::{kept, order, state};
 
 /// How often a command is run again that met another.
 const TRIES: u32 = 1_000;
@@ -23,16 +23,34 @@ const TRIES: u32 = 1_000;
 /// How many events are read at once: as many as evento itself where it reads through a stream.
 const PAGE: u16 = 4_096;
 
-/// An executor, the pool under it, and who follows it.
+/// An executor, the pool under it, whether what commands decide by is kept in memory, and who follows it.
 pub(crate) struct EventoOrders<E, D: Database> {
     executor: E,
     pool: Pool<D>,
+    keeps: bool,
     subscriptions: Mutex<Vec<Subscription>>,
 }
 
 impl<E: From<Pool<D>>, D: Database> EventoOrders<E, D> {
-    pub(crate) fn new(pool: Pool<D>) -> Self {
-        Self { executor: pool.clone().into(), pool, subscriptions: Mutex::default() }
+    pub(crate) fn new(pool: Pool<D>, keeps: bool) -> Self {
+        Self { executor: pool.clone().into(), pool, keeps, subscriptions: Mutex::default() }
+    }
+}
+
+impl<E: Executor, D: Database> EventoOrders<E, D> {
+    /// What a command decides by, and what it writes through: both are of the same version.
+    async fn state(&self, id: &str) -> Result<(Order, WriteBuilder)> {
+        let found = if self.keeps {
+            let kept = kept::orders().load(id).execute(&self.executor).await?;
+            kept.map(|kept| (kept.write(), kept.order))
+        } else {
+            let state = state::orders().load(id).execute(&self.executor).await?;
+            state.map(|state| (state.write(), state.order))
+        };
+        match found {
+            Some((write, order)) => Ok((order, write?)),
+            None => Ok((Order::default(), evento::append(id))),
+        }
     }
 }
 
@@ -41,11 +59,8 @@ impl<E: Executor + Clone, D: Database> Orders for EventoOrders<E, D> {
     async fn execute(&self, order: Uuid, command: &OrderCommand) -> Result<()> {
         let id = order.to_string();
         for _ in 0..TRIES {
-            let (event, mut write) = match order::orders().load(&id).execute(&self.executor).await? {
-                Some(state) => (state.order.decide(command)?, state.write()?),
-                None => (Order::default().decide(command)?, evento::append(&id)),
-            };
-            order::add(&mut write, event);
+            let (order, mut write) = self.state(&id).await?;
+            order::add(&mut write, order.decide(command)?);
             match write.commit(&self.executor).await {
                 Err(WriteError::InvalidOriginalVersion) => {}
                 ended => return ended.map(|_| ()).context("committing"),
@@ -82,7 +97,7 @@ impl<E: Executor + Clone, D: Database> Orders for EventoOrders<E, D> {
     }
 
     async fn load(&self, order: Uuid) -> Result<Order> {
-        let state = order::orders().load(order.to_string()).execute(&self.executor).await?;
+        let state = state::orders().load(order.to_string()).execute(&self.executor).await?;
         Ok(state.map(|state| state.order).unwrap_or_default())
     }
 
