@@ -6,7 +6,8 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use anyhow::{Context as _, Result, anyhow};
+use annals_contest::{Seen, async_trait};
+use anyhow::{Context as _, Result, anyhow, bail};
 use tokio::sync::{mpsc, oneshot, watch};
 use umadb_core::{
     db::UmaDb,
@@ -18,18 +19,20 @@ use umadb_dcb::{
     DcbAppendCondition, DcbError, DcbEvent, DcbEventStoreSync as _, DcbQuery, DcbResult, DcbSequencedEvent,
 };
 
+use crate::store::Store;
+
 /// How many appends wait at the most before whoever appends waits too, and how many events are committed at once: as in
 /// its server.
 const WAITING: usize = 1_024;
 const COMMITTED_AT_ONCE: usize = 2_048;
 
-pub(crate) struct Uma {
+pub(crate) struct Embedded {
     reader: UmaDb,
     writer: mpsc::Sender<WriterThreadRequest>,
     running: Mutex<Option<JoinHandle<()>>>,
 }
 
-impl Uma {
+impl Embedded {
     /// Opens the file in a directory, with the options that its server has where it is told nothing.
     pub(crate) fn open(directory: &Path) -> Result<Self> {
         let mvcc = Arc::new(Mvcc::new(false, StorageOptions::default().db_path(directory))?);
@@ -39,19 +42,20 @@ impl Uma {
         let running = thread::spawn(move || writer_thread_blocking(mvcc, requests, head, COMMITTED_AT_ONCE));
         Ok(Self { reader, writer, running: Mutex::new(Some(running)) })
     }
+}
 
-    /// The events of a query, and the position of the last event of all that there was as they were read.
-    pub(crate) fn read(&self, query: DcbQuery) -> DcbResult<(Vec<DcbSequencedEvent>, Option<u64>)> {
+/// Reads are of pages that the system has in its memory: they are not sent to other threads.
+#[async_trait]
+impl Store for Embedded {
+    async fn read(&self, query: DcbQuery) -> DcbResult<(Vec<DcbSequencedEvent>, Option<u64>)> {
         self.reader.read(Some(query), None, false, None)?.collect_with_head()
     }
 
-    /// So many events at the most, from a position on.
-    pub(crate) fn read_from(&self, position: u64, limit: u32) -> DcbResult<Vec<DcbSequencedEvent>> {
+    async fn read_from(&self, position: u64, limit: u32) -> DcbResult<Vec<DcbSequencedEvent>> {
         Ok(self.reader.read(None, Some(position), false, Some(limit))?.collect_with_head()?.0)
     }
 
-    /// Appends events, and returns when they are on the disk.
-    pub(crate) async fn append(&self, events: Vec<DcbEvent>, condition: DcbAppendCondition) -> DcbResult<u64> {
+    async fn append(&self, events: Vec<DcbEvent>, condition: DcbAppendCondition) -> DcbResult<u64> {
         let (response_tx, response) = oneshot::channel();
         let request = WriterThreadRequest::Append {
             events,
@@ -65,8 +69,12 @@ impl Uma {
         response.await.map_err(|_| ended())?
     }
 
+    async fn subscribe(&self, _: Seen) -> Result<()> {
+        bail!("the engine has no subscriptions")
+    }
+
     /// Ends the thread that writes.
-    pub(crate) async fn close(&self) -> Result<()> {
+    async fn close(&self) -> Result<()> {
         self.writer.send(WriterThreadRequest::Shutdown).await.context("the thread that writes has ended")?;
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(running) = running {

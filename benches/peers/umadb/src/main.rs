@@ -1,27 +1,39 @@
-//! UmaDB at the work of the benchmarks: its engine, embedded, without the gRPC that its server puts before it.
+//! UmaDB at the work of the benchmarks: its engine, embedded, and with the feature `server` its server as well.
 //!
-//! The server would need `protoc` where it is compiled. What stands between it and the engine is the thread that writes,
-//! which is the engine's: it is started here as the server starts it.
+//! What stands between the server and the engine is the thread that writes, which is the engine's: it is started here as the
+//! server starts it.
 
 mod engine;
 mod orders;
+#[cfg(feature = "server")]
+mod server;
+mod store;
 
 use std::sync::Arc;
 
 use annals_contest::{Contender, Engine, Orders, Place, Work, async_trait};
 use anyhow::Result;
 
-use self::{engine::Uma, orders::UmaOrders};
+use self::{engine::Embedded, orders::UmaOrders};
 
 /// The version that Cargo.toml asks for, and no other.
 const VERSION: &str = "0.7.8";
 
-struct UmaContender;
+/// How orders come to the engine.
+enum UmaContender {
+    Embedded,
+    #[cfg(feature = "server")]
+    Server,
+}
 
 #[async_trait]
 impl Contender for UmaContender {
     fn name(&self) -> String {
-        "umadb, embedded".to_owned()
+        match self {
+            Self::Embedded => "umadb, embedded".to_owned(),
+            #[cfg(feature = "server")]
+            Self::Server => "umadb, its server in the same process".to_owned(),
+        }
     }
 
     fn version(&self) -> Option<&'static str> {
@@ -33,26 +45,29 @@ impl Contender for UmaContender {
     }
 
     fn abstains(&self, work: Work) -> Option<&'static str> {
-        match work {
-            Work::Together { .. } => Some("one process has the file: others come to its server"),
-            Work::Beside => Some("its server has subscriptions, its engine has none"),
-            Work::New { .. }
-            | Work::Lifecycle { .. }
-            | Work::Contended
-            | Work::Load { .. }
-            | Work::Among { .. }
-            | Work::Bulk
-            | Work::Log { .. }
-            | Work::LostReply => None,
+        match (self, work) {
+            (_, Work::Together { .. }) => Some("one process has the file: others come to its server"),
+            (Self::Embedded, Work::Beside) => Some("its server has subscriptions, its engine has none"),
+            _ => None,
         }
     }
 
     async fn open(&self, place: &Place) -> Result<Arc<dyn Orders>> {
-        Ok(Arc::new(UmaOrders { uma: Uma::open(place.directory()?)? }))
+        let directory = place.directory()?;
+        Ok(match self {
+            Self::Embedded => Arc::new(UmaOrders { store: Embedded::open(directory)? }),
+            #[cfg(feature = "server")]
+            Self::Server => Arc::new(UmaOrders { store: server::Served::open(directory).await? }),
+        })
     }
 }
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    annals_contest::run(vec![Box::new(UmaContender)]).await
+    annals_contest::run(vec![
+        Box::new(UmaContender::Embedded),
+        #[cfg(feature = "server")]
+        Box::new(UmaContender::Server),
+    ])
+    .await
 }

@@ -1,11 +1,11 @@
 //! Orders in UmaDB: a tag each.
 
-use annals_contest::{Order, OrderCommand, OrderEvent, Orders, Turnovers, async_trait};
+use annals_contest::{Order, OrderCommand, OrderEvent, Orders, Seen, Turnovers, async_trait};
 use anyhow::{Result, bail};
 use umadb_dcb::{DcbAppendCondition, DcbError, DcbEvent, DcbQuery, DcbQueryItem};
 use uuid::Uuid;
 
-use crate::engine::Uma;
+use crate::store::Store;
 
 /// How often a command is run again that met another.
 const TRIES: u32 = 1_000;
@@ -13,16 +13,16 @@ const TRIES: u32 = 1_000;
 /// How many events of all are read at once.
 const BATCH: u32 = 1_024;
 
-pub(crate) struct UmaOrders {
-    pub(crate) uma: Uma,
+pub(crate) struct UmaOrders<S> {
+    pub(crate) store: S,
 }
 
-impl UmaOrders {
+impl<S: Store> UmaOrders<S> {
     /// Runs a command whose event has an id, unless there is one of that id.
     async fn run(&self, order: Uuid, command: &OrderCommand, id: Uuid) -> Result<()> {
         let boundary = DcbQuery::new().item(of(order));
         for _ in 0..TRIES {
-            let (events, head) = self.uma.read(boundary.clone())?;
+            let (events, head) = self.store.read(boundary.clone()).await?;
             let mut state = Order::default();
             for found in &events {
                 if found.event.uuid == Some(id) {
@@ -33,7 +33,7 @@ impl UmaOrders {
             let event = state.decide(command)?;
             let condition = DcbAppendCondition::new(boundary.clone()).after(head);
             // Where an event of the same id has come between, the engine answers as if it were this one.
-            match self.uma.append(vec![new(order, &event, id)?], condition).await {
+            match self.store.append(vec![new(order, &event, id)?], condition).await {
                 Err(DcbError::IntegrityError(_)) => {}
                 appended => return Ok(appended.map(|_| ())?),
             }
@@ -43,7 +43,7 @@ impl UmaOrders {
 }
 
 #[async_trait]
-impl Orders for UmaOrders {
+impl<S: Store> Orders for UmaOrders<S> {
     async fn execute(&self, order: Uuid, command: &OrderCommand) -> Result<()> {
         self.run(order, command, Uuid::new_v4()).await
     }
@@ -66,13 +66,13 @@ impl Orders for UmaOrders {
             }
         }
         let boundary = DcbQuery::with_items(histories.iter().map(|(order, _)| of(*order)));
-        self.uma.append(events, DcbAppendCondition::new(boundary)).await?;
+        self.store.append(events, DcbAppendCondition::new(boundary)).await?;
         Ok(())
     }
 
     async fn load(&self, order: Uuid) -> Result<Order> {
         let mut state = Order::default();
-        for found in self.uma.read(DcbQuery::new().item(of(order)))?.0 {
+        for found in self.store.read(DcbQuery::new().item(of(order))).await?.0 {
             state.evolve(&happened(&found.event)?);
         }
         Ok(state)
@@ -81,7 +81,7 @@ impl Orders for UmaOrders {
     async fn read_log(&self) -> Result<Turnovers> {
         let (mut turnovers, mut position) = (Turnovers::default(), 1);
         loop {
-            let batch = self.uma.read_from(position, BATCH)?;
+            let batch = self.store.read_from(position, BATCH).await?;
             let Some(last) = batch.last() else { return Ok(turnovers) };
             position = last.position + 1;
             for found in &batch {
@@ -90,13 +90,20 @@ impl Orders for UmaOrders {
         }
     }
 
+    async fn subscribe(&self, seen: Seen) -> Result<()> {
+        self.store.subscribe(seen).await
+    }
+
     async fn close(&self) -> Result<()> {
-        self.uma.close().await
+        self.store.close().await
     }
 }
 
+/// What the tag of an order begins with.
+pub(crate) const PREFIX: &str = "order:";
+
 fn tag(order: Uuid) -> String {
-    format!("order:{order}")
+    format!("{PREFIX}{order}")
 }
 
 /// What the events of an order are found by.
@@ -109,6 +116,6 @@ fn new(order: Uuid, event: &OrderEvent, id: Uuid) -> Result<DcbEvent> {
     Ok(DcbEvent::new().event_type(event_type).tags([tag(order)]).data(payload).uuid(id))
 }
 
-fn happened(event: &DcbEvent) -> Result<OrderEvent> {
+pub(crate) fn happened(event: &DcbEvent) -> Result<OrderEvent> {
     Ok(OrderEvent::decode(&event.event_type, str::from_utf8(&event.data)?)?)
 }
