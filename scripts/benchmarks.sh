@@ -10,7 +10,10 @@ export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}"
 cargo build --release --locked --manifest-path benches/load/Cargo.toml
 peers=()
 for peer in ${PEERS-$(ls benches/peers)}; do
-    if cargo build --release --locked --manifest-path "benches/peers/$peer/Cargo.toml"; then
+    features=()
+    # UmaDB's server is compiled with protoc, its engine without.
+    if [ "$peer" = umadb ] && command -v "${PROTOC:-protoc}" > /dev/null; then features=(--features server); fi
+    if cargo build --release --locked "${features[@]}" --manifest-path "benches/peers/$peer/Cargo.toml"; then
         peers+=(--peer "$CARGO_TARGET_DIR/release/annals-peer-$peer")
     else
         echo "benchmarks: $peer does not build here and takes no part" >&2
