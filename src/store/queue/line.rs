@@ -96,11 +96,7 @@ impl Line {
     /// Where one batch is written at a time, two callers gain from sharing it: few is one.
     pub(super) fn is_few(&self, more: usize) -> bool {
         let appends = self.waiting.len() + self.in_flight + more;
-        if self.is_single() {
-            self.is_lone && appends <= 1
-        } else {
-            appends <= FEW_APPENDS && !self.pace.is_slow()
-        }
+        if self.is_single() { self.is_lone && appends <= 1 } else { appends <= FEW_APPENDS && !self.pace.is_slow() }
     }
 
     /// A batch of so many appends was written.
