@@ -82,7 +82,7 @@ struct OnPostgres {
 #[async_trait]
 impl Contender for OnPostgres {
     fn name(&self) -> String {
-        if self.keeps { "evento + memory, postgres" } else { "evento, postgres" }.to_owned()
+        if self.keeps { "evento + memory on postgres" } else { "evento on postgres" }.to_owned()
     }
 
     fn version(&self) -> Option<&'static str> {

@@ -29,8 +29,8 @@ struct SierraContender {
 impl Contender for SierraContender {
     fn name(&self) -> String {
         match self.sync {
-            Sync::Each => "sierradb, fsync at each append".to_owned(),
-            Sync::Groups => "sierradb, fsync in groups (its default)".to_owned(),
+            Sync::Each => "sierradb (fsync at each append)".to_owned(),
+            Sync::Groups => "sierradb (its default: fsync in groups)".to_owned(),
         }
     }
 

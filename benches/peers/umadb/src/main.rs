@@ -30,9 +30,9 @@ enum UmaContender {
 impl Contender for UmaContender {
     fn name(&self) -> String {
         match self {
-            Self::Embedded => "umadb, embedded".to_owned(),
+            Self::Embedded => "umadb (embedded)".to_owned(),
             #[cfg(feature = "server")]
-            Self::Server => "umadb, its server in the same process".to_owned(),
+            Self::Server => "umadb (its server in the same process)".to_owned(),
         }
     }
 
