@@ -2,14 +2,14 @@
 
 use std::fs;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use nix::sys::resource::{Usage, UsageWho, getrusage};
 
 /// CPU time and writes of this process up to now.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Used {
     cpu_us: i64,
-    peak_kib: i64,
+    peak_kib: f64,
     /// What the kernel has sent to the disk for it, or will; `None` where it does not say.
     disk_bytes: Option<u64>,
 }
@@ -17,7 +17,7 @@ pub(crate) struct Used {
 impl Used {
     pub(crate) fn now() -> Result<Self> {
         let usage = getrusage(UsageWho::RUSAGE_SELF)?;
-        Ok(Self { cpu_us: cpu_microseconds(&usage), peak_kib: usage.max_rss(), disk_bytes: disk_bytes() })
+        Ok(Self { cpu_us: cpu_microseconds(&usage), peak_kib: peak_kib()?, disk_bytes: disk_bytes() })
     }
 
     /// CPU time since then, in microseconds, in user and kernel.
@@ -26,10 +26,9 @@ impl Used {
         (self.cpu_us - before.cpu_us) as f64
     }
 
-    /// The most memory the process ever had, in MiB.
-    #[expect(clippy::cast_precision_loss, reason = "figures for people")]
+    /// The most memory the program ever had, in MiB.
     pub(crate) const fn peak_mib(&self) -> f64 {
-        self.peak_kib as f64 / 1_024.0
+        self.peak_kib / 1_024.0
     }
 
     pub(crate) fn disk_bytes_since(&self, before: &Self) -> Option<u64> {
@@ -42,6 +41,13 @@ impl Used {
 pub fn cpu_microseconds(usage: &Usage) -> i64 {
     let (user, system) = (usage.user_time(), usage.system_time());
     (user.tv_sec() + system.tv_sec()) * 1_000_000 + user.tv_usec() + system.tv_usec()
+}
+
+/// Of this program since it began. The count in the usage of a process can be that of whoever started it.
+fn peak_kib() -> Result<f64> {
+    let status = fs::read_to_string("/proc/self/status").context("the peak of memory is known on Linux only")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("there is no VmHWM")?;
+    Ok(line.trim().trim_end_matches(" kB").parse()?)
 }
 
 fn disk_bytes() -> Option<u64> {
