@@ -55,7 +55,7 @@ pub(crate) async fn measure(program: &Path, cell: &Cell) -> Result<Came> {
 
 async fn measure_at_leisure(program: &Path, cell: &Cell) -> Result<Came> {
     let mut running = Vec::new();
-    for part in 0..cell.work.processes() {
+    for part in cell.part..cell.part + cell.work.processes() {
         running.push(Running::prepared(program, &Cell { part, ..cell.clone() }).await?);
     }
     let before = disk::log_position(&cell.place).await?;
