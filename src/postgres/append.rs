@@ -10,7 +10,7 @@ use sqlx::{PgConnection, postgres::PgRow};
 use uuid::Uuid;
 
 use super::{
-    batch::{self, Group},
+    batch::{self, Group, members},
     classify::{classify, classify_commit, is_lost_race, is_stuck, is_unstorable},
     row::{self, named},
     statement::{DELETE_RECEIPT, READ_ATTEMPT, READ_STANDING},
@@ -210,10 +210,6 @@ impl Settling<'_> {
         }
         Ok(None)
     }
-}
-
-fn members(groups: &[Group]) -> Vec<usize> {
-    groups.iter().flat_map(|group| group.members.iter().copied()).collect()
 }
 
 /// Where an append stands in the database.

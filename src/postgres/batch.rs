@@ -23,6 +23,11 @@ pub(super) struct Group {
     pub(super) members: Vec<usize>,
 }
 
+/// The places of all members, group by group: the order in which a statement numbers them.
+pub(super) fn members(groups: &[Group]) -> Vec<usize> {
+    groups.iter().flat_map(|group| group.members.iter().copied()).collect()
+}
+
 /// Takes from what is open a group for each aggregate; what fits no group waits for another statement.
 pub(super) fn groups(requests: &[Request<'_>], open: &[usize]) -> Vec<Group> {
     let mut groups: Vec<(Group, Chain<'_>)> = Vec::new();
@@ -120,17 +125,10 @@ pub(super) async fn write(
         };
         return row.map(|row| Ok((*at, appended(request, &row, now)?))).into_iter().collect();
     }
-    let mut places = Vec::with_capacity(groups.len());
-    let rows = if let Some(singles) = Singles::of(requests, groups, now) {
-        places.extend(groups.iter().flat_map(|group| group.members.first()));
-        singles.write(connection, now).await?
-    } else {
-        let mut columns = Columns::default();
-        for group in groups {
-            columns.add(requests, group, now);
-            places.extend_from_slice(&group.members);
-        }
-        columns.write(connection, now).await?
+    let places = members(groups);
+    let rows = match Singles::of(requests, groups, now) {
+        Some(singles) => singles.write(connection, now).await?,
+        None => Columns::of(requests, groups, now).write(connection, now).await?,
     };
     let answer = |row: &PgRow| {
         let number = usize::try_from(row.try_get::<i64, _>("number")? - 1);
@@ -241,12 +239,14 @@ struct Singles<'a> {
 impl<'a> Singles<'a> {
     /// The columns of groups; `None` where one holds anything else.
     fn of(requests: &'a [Request<'a>], groups: &[Group], now: DateTime<Utc>) -> Option<Self> {
+        let lone = |group: &Group| match group.members.as_slice() {
+            [at] => single(&requests[*at]).map(|single| (&requests[*at], single)),
+            _ => None,
+        };
+        // Looked at before anything is made up: a checksum is the most expensive of it.
+        let lone: Vec<_> = groups.iter().map(lone).collect::<Option<_>>()?;
         let mut singles = Self::default();
-        for group in groups {
-            let [at] = group.members.as_slice() else { return None };
-            let request = &requests[*at];
-            singles.add(request, single(request)?, now);
-        }
+        lone.into_iter().for_each(|(request, single)| singles.add(request, single, now));
         Some(singles)
     }
 
@@ -309,6 +309,12 @@ struct Columns<'a> {
 }
 
 impl<'a> Columns<'a> {
+    fn of(requests: &'a [Request<'a>], groups: &[Group], now: DateTime<Utc>) -> Self {
+        let mut columns = Self::default();
+        groups.iter().for_each(|group| columns.add(requests, group, now));
+        columns
+    }
+
     fn add(&mut self, requests: &'a [Request<'a>], group: &Group, now: DateTime<Utc>) {
         let first_number = self.aggregate_ids.len() as u64 + 1;
         let members = || group.members.iter().map(|at| &requests[*at]);
