@@ -26,6 +26,6 @@ pub use self::{
     place::{Engine, Place},
     program::{Asked, Entry, READY, run},
     statistics::{median, percentile},
-    usage::cpu_microseconds,
+    usage::{cpu_microseconds, peak_mib},
     work::Work,
 };

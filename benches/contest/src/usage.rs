@@ -3,21 +3,20 @@
 use std::fs;
 
 use anyhow::{Context as _, Result};
-use nix::sys::resource::{Usage, UsageWho, getrusage};
+use nix::sys::resource::{UsageWho, getrusage};
 
 /// CPU time and writes of this process up to now.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Used {
     cpu_us: i64,
-    peak_kib: f64,
+    peak_mib: f64,
     /// What the kernel has sent to the disk for it, or will; `None` where it does not say.
     disk_bytes: Option<u64>,
 }
 
 impl Used {
     pub(crate) fn now() -> Result<Self> {
-        let usage = getrusage(UsageWho::RUSAGE_SELF)?;
-        Ok(Self { cpu_us: cpu_microseconds(&usage), peak_kib: peak_kib()?, disk_bytes: disk_bytes() })
+        Ok(Self { cpu_us: cpu_microseconds()?, peak_mib: peak_mib()?, disk_bytes: disk_bytes() })
     }
 
     /// CPU time since then, in microseconds, in user and kernel.
@@ -28,7 +27,7 @@ impl Used {
 
     /// The most memory the program ever had, in MiB.
     pub(crate) const fn peak_mib(&self) -> f64 {
-        self.peak_kib / 1_024.0
+        self.peak_mib
     }
 
     pub(crate) fn disk_bytes_since(&self, before: &Self) -> Option<u64> {
@@ -36,18 +35,29 @@ impl Used {
     }
 }
 
-/// The CPU time of a usage, in microseconds, in user and kernel.
-#[must_use]
-pub fn cpu_microseconds(usage: &Usage) -> i64 {
+/// The CPU time of this process up to now, in microseconds, in user and kernel.
+///
+/// # Errors
+///
+/// Where the system does not tell.
+pub fn cpu_microseconds() -> Result<i64> {
+    let usage = getrusage(UsageWho::RUSAGE_SELF)?;
     let (user, system) = (usage.user_time(), usage.system_time());
-    (user.tv_sec() + system.tv_sec()) * 1_000_000 + user.tv_usec() + system.tv_usec()
+    Ok((user.tv_sec() + system.tv_sec()) * 1_000_000 + user.tv_usec() + system.tv_usec())
 }
 
-/// Of this program since it began. The count in the usage of a process can be that of whoever started it.
-fn peak_kib() -> Result<f64> {
+/// The most memory this program had since it began, in MiB.
+///
+/// The count in the usage of a process can be that of whoever started it.
+///
+/// # Errors
+///
+/// On anything but Linux.
+pub fn peak_mib() -> Result<f64> {
     let status = fs::read_to_string("/proc/self/status").context("the peak of memory is known on Linux only")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("there is no VmHWM")?;
-    Ok(line.trim().trim_end_matches(" kB").parse()?)
+    let kibibytes: f64 = line.trim().trim_end_matches(" kB").parse()?;
+    Ok(kibibytes / 1_024.0)
 }
 
 fn disk_bytes() -> Option<u64> {

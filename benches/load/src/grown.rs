@@ -2,16 +2,16 @@
 
 use std::fmt;
 
-use annals_contest::{Cell, Engine, Place, Work, median};
+use annals_contest::{Cell, Contender as _, Engine, Place, Work, median};
 use anyhow::{Context as _, Result, bail};
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
-use tempfile::TempDir;
 
 use crate::{
     apart::{self, Came},
     args::Args,
-    contender::{Annals, AnnalsOn},
+    contender::Annals,
+    fresh::Fresh,
     log::{self, EVENTS_PER_ORDER},
     server::RunServer,
 };
@@ -31,21 +31,21 @@ pub(crate) struct GrownGroup {
     rows: Vec<GrownRow>,
 }
 
+/// What is done in both.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum GrownWork {
+    Lifecycle { tasks: u64 },
+    Loads,
+}
+
 /// One piece of work.
 #[derive(Debug, Serialize)]
 struct GrownRow {
     contender: String,
-    work: Work,
+    work: GrownWork,
     /// Commands or loads in a second, in the small store and in the grown one, round by round.
     rounds: Vec<[f64; 2]>,
-}
-
-/// A store that is filled, and what removes it.
-struct Store {
-    place: Place,
-    orders: u64,
-    _directory: Option<TempDir>,
-    database: Option<String>,
 }
 
 /// Fills both, and measures them in turn.
@@ -57,80 +57,72 @@ pub(crate) async fn measure(
     if !args.wants_grown() {
         return Ok(Vec::new());
     }
-    let mut stores = Vec::new();
-    for events in [args.grown / TIMES, args.grown] {
+    let small = Fresh::make(args, engine, server.as_deref_mut()).await?;
+    let large = Fresh::make(args, engine, server.as_deref_mut()).await?;
+    let group = measure_at(args, engine, [&small.place, &large.place]).await;
+    small.remove(server.as_deref_mut()).await?;
+    large.remove(server).await?;
+    Ok(vec![group?])
+}
+
+async fn measure_at(args: &Args, engine: Engine, places: [&Place; 2]) -> Result<GrownGroup> {
+    let orders = [args.grown / TIMES, args.grown].map(log::orders_of);
+    let events = orders.map(|orders| orders * EVENTS_PER_ORDER);
+    for ((place, orders), events) in places.into_iter().zip(orders).zip(events) {
         eprintln!("{engine}: a store of {events} events is filled");
-        stores.push(filled(args, engine, log::orders_of(events), server.as_deref_mut()).await?);
+        log::fill_apart(engine, place, orders).await?;
     }
-    let mut rows = rows(engine);
+    let plain = Annals::on(engine);
+    let cached = Annals { cache: true, ..plain };
+    let row = |annals: Annals, work| GrownRow { contender: annals.name(), work, rounds: Vec::new() };
+    let mut rows = vec![
+        row(plain, GrownWork::Lifecycle { tasks: 1 }),
+        row(plain, GrownWork::Lifecycle { tasks: 64 }),
+        row(cached, GrownWork::Lifecycle { tasks: 64 }),
+        row(plain, GrownWork::Loads),
+    ];
+    // Each measurement has orders of its own, and none that the stores were filled with.
+    let mut parts = 1..;
     for round in 0..args.rounds {
         for row in &mut rows {
             eprintln!("round {} of {}: {engine}, grown, {}", round + 1, args.rounds, row.work);
             let mut rates = [0.0; 2];
+            let part = parts.next().context("there are parts enough")?;
             // Whoever was first is last the next time.
             let order = if round % 2 == 0 { [0, 1] } else { [1, 0] };
             for at in order {
-                rates[at] = row.measure(&stores[at], round, args.commands.min(MOST_COMMANDS)).await?;
+                let (contender, place) = (row.contender.clone(), places[at].clone());
+                let (work, commands) = (row.work.among(orders[at]), args.commands.min(MOST_COMMANDS));
+                rates[at] = rate(&Cell { contender, engine: Some(engine), work, commands, place, part }).await?;
             }
             row.rounds.push(rates);
         }
     }
-    let events = [stores[0].orders * EVENTS_PER_ORDER, stores[1].orders * EVENTS_PER_ORDER];
-    for store in stores {
-        if let (Some(name), Some(server)) = (store.database, server.as_deref_mut()) {
-            server.remove(&name).await?;
+    Ok(GrownGroup { engine, events, rows })
+}
+
+async fn rate(cell: &Cell) -> Result<f64> {
+    match apart::measure(&std::env::current_exe()?, cell).await? {
+        Came::Measured(measured) => Ok(measured.measures.per_second),
+        Came::Answered(_) => bail!("a figure was expected"),
+    }
+}
+
+impl GrownWork {
+    /// The work in a store with so many orders.
+    const fn among(self, orders: u64) -> Work {
+        match self {
+            Self::Lifecycle { tasks } => Work::Lifecycle { tasks },
+            Self::Loads => Work::Among { orders },
         }
     }
-    Ok(vec![GrownGroup { engine, events, rows }])
 }
 
-async fn filled(args: &Args, engine: Engine, orders: u64, server: Option<&mut RunServer>) -> Result<Store> {
-    let store = match engine {
-        Engine::Sqlite | Engine::Own => {
-            let directory = tempfile::tempdir_in(args.directory())?;
-            let place = Place::Directory(directory.path().to_owned());
-            Store { place, orders, _directory: Some(directory), database: None }
-        }
-        Engine::Postgres => {
-            let (name, url) = server.context("there is no server")?.create().await?;
-            Store { place: Place::Url(url), orders, _directory: None, database: Some(name) }
-        }
-    };
-    log::fill_apart(engine, &store.place, orders).await?;
-    Ok(store)
-}
-
-fn rows(engine: Engine) -> Vec<GrownRow> {
-    use annals_contest::Contender as _;
-
-    let database = if engine == Engine::Postgres { AnnalsOn::Postgres } else { AnnalsOn::Sqlite };
-    let plain = Annals::on(database);
-    let cached = Annals { cache: true, ..plain };
-    let row = |annals: Annals, work| GrownRow { contender: annals.name(), work, rounds: Vec::new() };
-    vec![
-        row(plain, Work::Lifecycle { tasks: 1 }),
-        row(plain, Work::Lifecycle { tasks: 64 }),
-        row(cached, Work::Lifecycle { tasks: 64 }),
-        // As many orders as the store has: filled in with the cell.
-        row(plain, Work::Among { orders: 0 }),
-    ]
-}
-
-impl GrownRow {
-    async fn measure(&self, store: &Store, round: u32, commands: u64) -> Result<f64> {
-        let work = match self.work {
-            Work::Among { .. } => Work::Among { orders: store.orders },
-            work => work,
-        };
-        // Each measurement has orders of its own, and none that the store was filled with.
-        let part = 1 + 2 * u64::from(round) + u64::from(self.contender != "annals");
-        let part = if matches!(work, Work::Lifecycle { tasks: 1 }) { part + 1_000 } else { part };
-        let (contender, place) = (self.contender.clone(), store.place.clone());
-        let engine = Some(if matches!(place, Place::Url(_)) { Engine::Postgres } else { Engine::Sqlite });
-        let cell = Cell { contender, engine, work, commands, place, part };
-        match apart::measure(&std::env::current_exe()?, &cell).await? {
-            Came::Measured(measured) => Ok(measured.measures.per_second),
-            Came::Answered(_) => bail!("a figure was expected"),
+impl fmt::Display for GrownWork {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lifecycle { tasks } => Work::Lifecycle { tasks: *tasks }.fmt(f),
+            Self::Loads => f.write_str("loads of orders here and there, 1 task"),
         }
     }
 }
@@ -148,13 +140,9 @@ impl fmt::Display for GrownGroup {
             let of = |at: usize| median(row.rounds.iter().map(|rates| rates[at])).unwrap_or_default();
             let ratios: Vec<f64> = row.rounds.iter().map(|[small, large]| large / small).collect();
             let each: Vec<_> = ratios.iter().map(|ratio| format!("{ratio:.2}")).collect();
-            let what = match row.work {
-                Work::Among { .. } => "loads of orders here and there, 1 task".to_owned(),
-                work => work.to_string(),
-            };
             table.add_row([
                 row.contender.clone(),
-                what,
+                row.work.to_string(),
                 format!("{:.0}", of(0)),
                 format!("{:.0}", of(1)),
                 format!("{:.2}", median(ratios).unwrap_or_default()),

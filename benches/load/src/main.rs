@@ -21,6 +21,7 @@ mod args;
 mod conditions;
 mod contender;
 mod disk;
+mod fresh;
 mod grown;
 mod http;
 mod import;

@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
-use annals_contest::{Cell, Engine, Entry, Place, Work};
-use anyhow::{Context as _, Result};
+use annals_contest::{Cell, Entry, Work};
+use anyhow::Result;
 
 use crate::{
     apart::{self, Came},
     args::Args,
     contender,
+    fresh::Fresh,
     report::{Group, Row},
     server::RunServer,
 };
@@ -50,20 +51,12 @@ async fn roster(args: &Args, works: &[Work]) -> Result<Vec<(PathBuf, Entry)>> {
     Ok(roster)
 }
 
-async fn measure(row: &Row, work: Work, args: &Args, server: Option<&mut RunServer>) -> Result<Came> {
+async fn measure(row: &Row, work: Work, args: &Args, mut server: Option<&mut RunServer>) -> Result<Came> {
     let (contender, engine) = (row.contender.clone(), Some(row.engine));
-    let cell = |place| Cell { contender, engine, work, commands: args.commands, place, part: 0 };
-    match row.engine {
-        Engine::Sqlite | Engine::Own => {
-            let directory = tempfile::tempdir_in(args.directory())?;
-            apart::measure(&row.program, &cell(Place::Directory(directory.path().to_owned()))).await
-        }
-        Engine::Postgres => {
-            let server = server.context("there is no server")?;
-            let (name, url) = server.create().await?;
-            let came = apart::measure(&row.program, &cell(Place::Url(url))).await;
-            server.remove(&name).await?;
-            came
-        }
-    }
+    let fresh = Fresh::make(args, row.engine, server.as_deref_mut()).await?;
+    let place = fresh.place.clone();
+    let cell = Cell { contender, engine, work, commands: args.commands, place, part: 0 };
+    let came = apart::measure(&row.program, &cell).await;
+    fresh.remove(server).await?;
+    came
 }

@@ -46,17 +46,10 @@ impl Aggregate for KeptOrder {
     }
 }
 
-/// On which database.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum AnnalsOn {
-    Sqlite,
-    Postgres,
-}
-
 /// What is on.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Annals {
-    pub(crate) database: AnnalsOn,
+    pub(crate) engine: Engine,
     pub(crate) cache: bool,
     pub(crate) keys: bool,
     pub(crate) snapshots: bool,
@@ -68,8 +61,8 @@ impl Annals {
     pub(crate) const FILE: &str = "annals.db";
 
     /// With all as it is where nothing is said: the queue, and neither cache nor keys nor snapshots.
-    pub(crate) const fn on(database: AnnalsOn) -> Self {
-        Self { database, cache: false, keys: false, snapshots: false, without_queue: false }
+    pub(crate) const fn on(engine: Engine) -> Self {
+        Self { engine, cache: false, keys: false, snapshots: false, without_queue: false }
     }
 
     const fn is_plain(self) -> bool {
@@ -91,10 +84,7 @@ impl Contender for Annals {
     }
 
     fn engine(&self) -> Engine {
-        match self.database {
-            AnnalsOn::Sqlite => Engine::Sqlite,
-            AnnalsOn::Postgres => Engine::Postgres,
-        }
+        self.engine
     }
 
     fn abstains(&self, work: Work) -> Option<&'static str> {

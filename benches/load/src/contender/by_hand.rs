@@ -8,7 +8,7 @@ use annals_contest::{
 use anyhow::Result;
 use futures_util::TryStreamExt as _;
 use sqlx::{
-    AssertSqlSafe, Row as _, SqliteConnection, SqlitePool,
+    AssertSqlSafe, Row as _, SqlSafeStr as _, SqlStr, SqliteConnection, SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use uuid::Uuid;
@@ -137,10 +137,7 @@ impl Orders for Opened {
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
         let rows: Vec<_> = rows_of(histories).collect();
         for chunk in rows.chunks(ROWS) {
-            let (head, row) = INSERT_EVENT.split_at(INSERT_EVENT.len() - "(?, ?, ?, ?)".len());
-            // Safe: made of a constant, no input in it.
-            let sql = AssertSqlSafe(format!("{head}{}", vec![row; chunk.len()].join(", ")));
-            let mut query = sqlx::query(sql);
+            let mut query = sqlx::query(many_rows(INSERT_EVENT, "(?, ?, ?, ?)", chunk.len()));
             for (order, sequence, event) in chunk {
                 let (event_type, payload) = event.encode()?;
                 query = query.bind(order).bind(sequence).bind(event_type).bind(payload);
@@ -165,24 +162,15 @@ impl Orders for Opened {
         Ok(turnovers)
     }
 
-    /// Looks again and again for what has a greater id than the last, as one does.
     async fn subscribe(&self, seen: Seen) -> Result<()> {
         let pool = self.pool.clone();
-        tokio::spawn(async move {
-            let mut last = 0_i64;
-            loop {
+        tokio::spawn(follow(seen, move |last| {
+            let pool = pool.clone();
+            async move {
                 let rows = sqlx::query(SELECT_NEWER).bind(last).fetch_all(&pool).await?;
-                for row in &rows {
-                    last = row.try_get(0)?;
-                    seen(row.try_get(1)?, &OrderEvent::decode(row.try_get(2)?, row.try_get(3)?)?);
-                }
-                if rows.is_empty() {
-                    tokio::time::sleep(LOOK).await;
-                }
+                rows.iter().map(|row| newer!(row)).collect()
             }
-            #[expect(unreachable_code, reason = "it tells the type of the error")]
-            anyhow::Ok(())
-        });
+        }));
         Ok(())
     }
 
@@ -203,9 +191,46 @@ impl Opened {
     }
 }
 
+/// An event that a subscriber has found: its id, its order, and itself.
+pub(super) type Newer = (i64, Uuid, OrderEvent);
+
+/// Takes a row of either database apart: its id, its order, its event's type and payload.
+macro_rules! newer {
+    ($row:expr) => {
+        anyhow::Ok(($row.try_get(0)?, $row.try_get(1)?, OrderEvent::decode($row.try_get(2)?, $row.try_get(3)?)?))
+    };
+}
+
+pub(super) use newer;
+
+/// Looks again and again for what has a greater id than the last, as one does.
+pub(super) async fn follow<F>(seen: Seen, newer_than: impl Fn(i64) -> F + Send) -> Result<()>
+where
+    F: Future<Output = Result<Vec<Newer>>> + Send,
+{
+    let mut last = 0;
+    loop {
+        let events = newer_than(last).await?;
+        for (id, order, event) in &events {
+            last = *id;
+            seen(*order, event);
+        }
+        if events.is_empty() {
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+}
+
 /// The rows of many histories: order, sequence, event.
 pub(super) fn rows_of(histories: &[(Uuid, Vec<OrderEvent>)]) -> impl Iterator<Item = (Uuid, i64, &OrderEvent)> {
     histories.iter().flat_map(|(order, history)| (1..).zip(history).map(|(sequence, event)| (*order, sequence, event)))
+}
+
+/// A statement that inserts one row, made to insert so many: `row` is how it ends.
+pub(super) fn many_rows(insert: &'static str, row: &'static str, rows: usize) -> SqlStr {
+    let head = insert.strip_suffix(row).unwrap_or(insert);
+    // Safe: made of constants, no input in it.
+    AssertSqlSafe(format!("{head}{}", vec![row; rows].join(", "))).into_sql_str()
 }
 
 async fn insert(connection: &mut SqliteConnection, order: Uuid, sequence: i64, event: &OrderEvent) -> Result<()> {

@@ -7,10 +7,7 @@ use anyhow::{Result, bail};
 use sqlx::SqlitePool;
 use uuid::Uuid;
 
-use super::{
-    annals::{Annals, AnnalsOn},
-    by_hand,
-};
+use super::{annals::Annals, by_hand};
 
 const SELECT_EVENTS: &str = "SELECT event_type, payload FROM annals_events WHERE aggregate_id = ? ORDER BY sequence";
 
@@ -32,7 +29,7 @@ impl Contender for ByHandOnAnnals {
     }
 
     async fn open(&self, place: &Place) -> Result<Arc<dyn Orders>> {
-        let annals = Annals::on(AnnalsOn::Sqlite).open(place).await?;
+        let annals = Annals::on(Engine::Sqlite).open(place).await?;
         let pool = by_hand::pool(&place.directory()?.join(Annals::FILE), 4).await?;
         Ok(Arc::new(Opened { annals, pool }))
     }

@@ -2,10 +2,7 @@
 //!
 //! The UNIQUE constraint is the version check, so nothing has to be locked. And the limit: the INSERT alone.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex};
 
 use annals_contest::{
     Contender, Engine, Order, OrderCommand, OrderEvent, Orders, Place, Seen, Turnovers, Work, async_trait,
@@ -16,7 +13,10 @@ use sqlx::{Connection as _, PgConnection, PgPool, Row as _, postgres::PgPoolOpti
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use super::{BASELINE, by_hand::rows_of};
+use super::{
+    BASELINE,
+    by_hand::{follow, newer, rows_of},
+};
 
 /// `json` and not `jsonb`: it is written faster, and annals has it too.
 const CREATE_TABLE: &str = "
@@ -41,9 +41,6 @@ const INSERT_EVENTS: &str = "
     INSERT INTO events (aggregate_id, sequence, event_type, payload)
     SELECT aggregate_id, sequence, event_type, payload::json
     FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[]) AS u (aggregate_id, sequence, event_type, payload)";
-
-/// How often a subscriber looks whether there is something new.
-const LOOK: Duration = Duration::from_millis(5);
 
 const INSERT_EVENT: &str =
     "INSERT INTO events (aggregate_id, sequence, event_type, payload) VALUES ($1, $2, $3, $4::json)";
@@ -214,24 +211,15 @@ impl Orders for Opened {
         Ok(turnovers)
     }
 
-    /// Looks again and again for what has a greater id than the last, as one does.
     async fn subscribe(&self, seen: Seen) -> Result<()> {
         let pool = self.pool.clone();
-        tokio::spawn(async move {
-            let mut last = 0_i64;
-            loop {
+        tokio::spawn(follow(seen, move |last| {
+            let pool = pool.clone();
+            async move {
                 let rows = sqlx::query(SELECT_NEWER).bind(last).fetch_all(&pool).await?;
-                for row in &rows {
-                    last = row.try_get(0)?;
-                    seen(row.try_get(1)?, &OrderEvent::decode(row.try_get(2)?, row.try_get(3)?)?);
-                }
-                if rows.is_empty() {
-                    tokio::time::sleep(LOOK).await;
-                }
+                rows.iter().map(|row| newer!(row)).collect()
             }
-            #[expect(unreachable_code, reason = "it tells the type of the error")]
-            anyhow::Ok(())
-        });
+        }));
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! Who is compared, of those that need no program of their own. A contender is one file and a line in [`all`].
 
-use annals_contest::{Contender, Work};
+use annals_contest::{Contender, Engine, Work};
 
 mod annals;
 mod by_copy;
@@ -9,7 +9,7 @@ mod by_hand_on_annals;
 mod by_hand_on_postgres;
 mod raw;
 
-pub(crate) use self::annals::{Annals, AnnalsOn};
+pub(crate) use self::annals::Annals;
 pub(crate) use by_hand::pool as sqlite_pool;
 
 /// The contender that all others are compared with.
@@ -33,7 +33,7 @@ pub(crate) fn all() -> Vec<Box<dyn Contender>> {
 fn on_sqlite() -> Vec<Box<dyn Contender>> {
     use self::{by_hand::ByHand, by_hand_on_annals::ByHandOnAnnals, raw::InsertEach, raw::InsertWaiting};
 
-    let annals = Annals::on(AnnalsOn::Sqlite);
+    let annals = Annals::on(Engine::Sqlite);
     vec![
         Box::new(ByHand { connections: 4 }),
         Box::new(ByHand { connections: 1 }),
@@ -55,7 +55,7 @@ fn on_postgres() -> Vec<Box<dyn Contender>> {
         by_hand_on_postgres::{ByHandOnPostgres, InsertEach},
     };
 
-    let annals = Annals::on(AnnalsOn::Postgres);
+    let annals = Annals::on(Engine::Postgres);
     vec![
         Box::new(ByHandOnPostgres { connections: 16, without_pings: false }),
         Box::new(ByHandOnPostgres { connections: 4, without_pings: false }),

@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-use annals_contest::{Engine, Place, median};
-use anyhow::{Context as _, Result};
+use annals_contest::{Engine, median};
+use anyhow::Result;
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
 pub(crate) use self::cell::HttpCell;
 use self::{cell::HttpMeasures, way::Way};
-use crate::{args::Args, redis_server, server::RunServer};
+use crate::{args::Args, fresh::Fresh, redis_server, server::RunServer};
 
 mod cell;
 mod charge;
@@ -59,20 +59,12 @@ pub(crate) async fn measure(args: &Args, engine: Engine, mut server: Option<&mut
     for round in 0..args.rounds {
         eprintln!("round {} of {}: {engine}, requests over HTTP", round + 1, args.rounds);
         for row in &mut group.rows {
-            let cell = |place| HttpCell { way: row.way, tasks: row.tasks, place, redis: url.clone() };
-            row.rounds.push(match engine {
-                Engine::Sqlite | Engine::Own => {
-                    let directory = tempfile::tempdir_in(args.directory())?;
-                    cell(Place::Directory(directory.path().to_owned())).measure_apart().await?
-                }
-                Engine::Postgres => {
-                    let server = server.as_mut().context("there is no server")?;
-                    let (name, url) = server.create().await?;
-                    let measured = cell(Place::Url(url)).measure_apart().await;
-                    server.remove(&name).await?;
-                    measured?
-                }
-            });
+            let fresh = Fresh::make(args, engine, server.as_deref_mut()).await?;
+            let place = fresh.place.clone();
+            let cell = HttpCell { way: row.way, tasks: row.tasks, place, redis: url.clone() };
+            let measured = cell.measure_apart().await;
+            fresh.remove(server.as_deref_mut()).await?;
+            row.rounds.push(measured?);
         }
     }
     drop(redis);

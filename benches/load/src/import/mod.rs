@@ -14,11 +14,11 @@ use annals::{
     transfer::{Export, Import},
 };
 use annals_contest::{Engine, Place, median};
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
-use crate::{args::Args, log, server::RunServer};
+use crate::{args::Args, fresh::Fresh, log, server::RunServer};
 
 mod raw;
 
@@ -56,12 +56,13 @@ pub(crate) async fn measure(
         let mut rounds = Vec::new();
         for round in 0..args.rounds {
             eprintln!("round {} of {}: {engine}, an import of {} events", round + 1, args.rounds, rows.len());
-            let (place, name) = fresh(engine, args, server.as_deref_mut()).await?;
-            let raw = raw::insert(&place.place, &rows).await?;
-            drop_place(place, name, server.as_deref_mut()).await?;
-            let (place, name) = fresh(engine, args, server.as_deref_mut()).await?;
-            let [imported, again, exported] = import(&place.place, &file, rows.len()).await?;
-            drop_place(place, name, server.as_deref_mut()).await?;
+            let empty = fresh(args, engine, server.as_deref_mut()).await?;
+            let raw = raw::insert(&empty.place, &rows).await;
+            empty.remove(server.as_deref_mut()).await?;
+            let empty = fresh(args, engine, server.as_deref_mut()).await?;
+            let moved = import(&empty.place, &file, rows.len()).await;
+            empty.remove(server.as_deref_mut()).await?;
+            let (raw, [imported, again, exported]) = (raw?, moved?);
             rounds.push(Round { raw, imported, again, exported });
         }
         groups.push(ImportGroup { engine, events: rows.len() as u64, rounds });
@@ -69,34 +70,11 @@ pub(crate) async fn measure(
     Ok(groups)
 }
 
-/// A place, and what removes it.
-struct Fresh {
-    place: Place,
-    _directory: Option<tempfile::TempDir>,
-}
-
-async fn fresh(engine: Engine, args: &Args, server: Option<&mut RunServer>) -> Result<(Fresh, Option<String>)> {
-    let fresh = match engine {
-        Engine::Sqlite | Engine::Own => {
-            let directory = tempfile::tempdir_in(args.directory())?;
-            let place = Place::Directory(directory.path().to_owned());
-            (Fresh { place, _directory: Some(directory) }, None)
-        }
-        Engine::Postgres => {
-            let (name, url) = server.context("there is no server")?.create().await?;
-            (Fresh { place: Place::Url(url), _directory: None }, Some(name))
-        }
-    };
-    Store::open(&fresh.0.place).await?.close().await;
+/// A place with an empty store in it.
+async fn fresh(args: &Args, engine: Engine, server: Option<&mut RunServer>) -> Result<Fresh> {
+    let fresh = Fresh::make(args, engine, server).await?;
+    Store::open(&fresh.place).await?.close().await;
     Ok(fresh)
-}
-
-async fn drop_place(place: Fresh, name: Option<String>, server: Option<&mut RunServer>) -> Result<()> {
-    drop(place);
-    match (name, server) {
-        (Some(name), Some(server)) => server.remove(&name).await,
-        _ => Ok(()),
-    }
 }
 
 /// The database within its directory.

@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 
 pub(crate) use self::listener::listen;
 use self::{listener::Listener, store::Store};
-use crate::{args::Args, server::RunServer};
+use crate::{args::Args, fresh::Fresh, server::RunServer};
 
 mod listener;
 mod store;
@@ -102,19 +102,11 @@ pub(crate) async fn measure(args: &Args, engine: Engine, mut server: Option<&mut
     for is_apart in [false, true].into_iter().filter(|_| args.wants_latency()) {
         eprintln!("{engine}: latency of a subscription, {}", if is_apart { "two processes" } else { "one process" });
         let run = Run { engine, is_apart, events: args.commands.min(MOST_EVENTS) };
-        measured.push(match engine {
-            Engine::Sqlite | Engine::Own => {
-                let directory = tempfile::tempdir_in(args.directory())?;
-                run.measure(&Place::Directory(directory.path().to_owned()), None).await?
-            }
-            Engine::Postgres => {
-                let server = server.as_mut().context("there is no server")?;
-                let (name, url) = server.create().await?;
-                let latencies = run.measure(&Place::Url(url), Some((server.url(), &name))).await;
-                server.remove(&name).await?;
-                latencies?
-            }
-        });
+        let fresh = Fresh::make(args, engine, server.as_deref_mut()).await?;
+        let counters = server.as_deref().map(RunServer::url).zip(fresh.database());
+        let latencies = run.measure(&fresh.place, counters).await;
+        fresh.remove(server.as_deref_mut()).await?;
+        measured.push(latencies?);
     }
     Ok(measured)
 }

@@ -15,7 +15,7 @@ pub(crate) use self::{
     order_log::FILE as LOG_FILE,
     race::{Lap, Laps, Race},
 };
-use crate::{args::Args, server::RunServer};
+use crate::{args::Args, fresh::Fresh, server::RunServer};
 
 mod by_hand;
 mod fill;
@@ -76,20 +76,11 @@ pub(crate) struct LogGroup {
 }
 
 /// Measures one log as it grows.
-pub(crate) async fn measure(args: &Args, engine: Engine, server: Option<&mut RunServer>) -> Result<Vec<LogGroup>> {
-    match engine {
-        Engine::Sqlite | Engine::Own => {
-            let directory = tempfile::tempdir_in(args.directory())?;
-            grow(args, engine, &Place::Directory(directory.path().to_owned())).await
-        }
-        Engine::Postgres => {
-            let server = server.context("there is no server")?;
-            let (name, url) = server.create().await?;
-            let grown = grow(args, engine, &Place::Url(url)).await;
-            server.remove(&name).await?;
-            grown
-        }
-    }
+pub(crate) async fn measure(args: &Args, engine: Engine, mut server: Option<&mut RunServer>) -> Result<Vec<LogGroup>> {
+    let fresh = Fresh::make(args, engine, server.as_deref_mut()).await?;
+    let grown = grow(args, engine, &fresh.place).await;
+    fresh.remove(server).await?;
+    grown
 }
 
 async fn grow(args: &Args, engine: Engine, place: &Place) -> Result<Vec<LogGroup>> {

@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use annals_contest::{Place, cpu_microseconds, median};
 use anyhow::{Result, ensure};
-use nix::sys::resource::{UsageWho, getrusage};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -84,10 +83,9 @@ pub(super) async fn run(place: &Place, rounds: u32, orders: u64) -> Result<Race>
 
 #[expect(clippy::cast_precision_loss, reason = "figures for people")]
 async fn lap(reader: &mut Opened, lot: Option<Lot>) -> Result<(Lap, Fold)> {
-    let cpu = || getrusage(UsageWho::RUSAGE_SELF).map(|usage| cpu_microseconds(&usage));
-    let (cpu_before, began) = (cpu()?, Instant::now());
+    let (cpu_before, began) = (cpu_microseconds()?, Instant::now());
     let fold = reader.fold(lot).await?;
-    let (seconds, cpu_us) = (began.elapsed().as_secs_f64(), cpu()? - cpu_before);
+    let (seconds, cpu_us) = (began.elapsed().as_secs_f64(), cpu_microseconds()? - cpu_before);
     let events = fold.events as f64;
     Ok((Lap { per_second: events / seconds, cpu_us_per_event: cpu_us as f64 / events }, fold))
 }

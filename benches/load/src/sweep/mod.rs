@@ -11,7 +11,7 @@ use std::{
 
 use annals::{Error, ResponseStore, Retention, Sweeper, store::Expiring};
 use annals_contest::{Engine, Place, median, percentile};
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use async_trait::async_trait;
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
@@ -21,7 +21,7 @@ use self::{
     claims::{Pace, TASKS},
     fill::Store,
 };
-use crate::{args::Args, server::RunServer};
+use crate::{args::Args, fresh::Fresh, server::RunServer};
 
 mod claims;
 mod fill;
@@ -82,25 +82,19 @@ impl Retention for Counted {
 }
 
 /// Measures on a database of its own: at each pace in turn swept and not, round by round.
-pub(crate) async fn measure(args: &Args, engine: Engine, server: Option<&mut RunServer>) -> Result<Vec<SweepGroup>> {
+pub(crate) async fn measure(
+    args: &Args,
+    engine: Engine,
+    mut server: Option<&mut RunServer>,
+) -> Result<Vec<SweepGroup>> {
     if !args.wants_sweep() {
         return Ok(Vec::new());
     }
     eprintln!("{engine}: {} answers expire", args.expired);
-    let measured = match engine {
-        Engine::Sqlite | Engine::Own => {
-            let directory = tempfile::tempdir_in(args.directory())?;
-            measure_at(&Place::Directory(directory.path().to_owned()), engine, args).await?
-        }
-        Engine::Postgres => {
-            let server = server.context("there is no server")?;
-            let (name, url) = server.create().await?;
-            let measured = measure_at(&Place::Url(url), engine, args).await;
-            server.remove(&name).await?;
-            measured?
-        }
-    };
-    Ok(vec![measured])
+    let fresh = Fresh::make(args, engine, server.as_deref_mut()).await?;
+    let measured = measure_at(&fresh.place, engine, args).await;
+    fresh.remove(server).await?;
+    Ok(vec![measured?])
 }
 
 async fn measure_at(place: &Place, engine: Engine, args: &Args) -> Result<SweepGroup> {
