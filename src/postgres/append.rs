@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::{
     batch::{self, Group, members},
     classify::{classify, classify_commit, is_lost_race, is_stuck, is_unstorable},
+    plain::Caution,
     row::{self, named},
     statement::{DELETE_RECEIPT, READ_ATTEMPT, READ_STANDING},
 };
@@ -22,9 +23,9 @@ const BATCH_RERUNS: u32 = 3;
 
 /// Says what to do where a statement is taken back.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Patience {
+pub(super) enum Patience<'a> {
     /// Run it again, for so long at the most: each statement is a transaction of its own.
-    Until(Instant),
+    Until(Instant, &'a Caution),
     /// Give up: the transaction around it is lost.
     None,
 }
@@ -36,7 +37,7 @@ pub(super) async fn write(
     connection: &mut PgConnection,
     batch: &[Append],
     now: DateTime<Utc>,
-    patience: Patience,
+    patience: Patience<'_>,
 ) -> Result<Vec<Result<Appended, Error>>, Error> {
     let requests: Vec<_> = batch.iter().map(Request::new).collect::<Result<_, _>>()?;
     let mut settling = Settling {
@@ -57,7 +58,7 @@ struct Settling<'a> {
     requests: &'a [Request<'a>],
     now: DateTime<Utc>,
     answers: Vec<Option<Result<Appended, Error>>>,
-    patience: Patience,
+    patience: Patience<'a>,
     reruns: u32,
     together: Together,
 }
@@ -72,9 +73,17 @@ enum Together {
     Append,
 }
 
-impl Settling<'_> {
+impl<'a> Settling<'a> {
     fn open(&self) -> Vec<usize> {
         self.answers.iter().enumerate().filter(|(_, answer)| answer.is_none()).map(|(at, _)| at).collect()
+    }
+
+    /// Who was taken back once may meet the same others again. A transaction of the caller's is never put at stake.
+    fn caution(&self) -> Option<&'a Caution> {
+        match self.patience {
+            Patience::Until(_, caution) if self.reruns == 0 => Some(caution),
+            Patience::Until(..) | Patience::None => None,
+        }
     }
 
     fn answer_all(&mut self, places: &[usize], error: &Error) {
@@ -96,11 +105,11 @@ impl Settling<'_> {
             if groups.is_empty() {
                 return Ok(());
             }
-            if matches!(self.patience, Patience::Until(deadline) if Instant::now() >= deadline) {
+            if matches!(self.patience, Patience::Until(deadline, _) if Instant::now() >= deadline) {
                 self.answer_all(&open, &Error::Contention { source: None });
                 return Ok(());
             }
-            match batch::write(connection, (self.requests, self.now), &groups).await {
+            match batch::write(connection, (self.requests, self.now), &groups, self.caution()).await {
                 Ok(written) => {
                     for (at, appended) in written {
                         self.answers[at] = Some(Ok(appended));
@@ -120,6 +129,9 @@ impl Settling<'_> {
             return Err(classify(error));
         }
         if is_lost_race(&error) {
+            if let Patience::Until(_, caution) = self.patience {
+                caution.raise();
+            }
             self.reruns += 1;
             if self.reruns > BATCH_RERUNS {
                 self.together = self.together.max(Together::Group);
@@ -162,7 +174,7 @@ impl Settling<'_> {
 
     /// Tells an error that belongs to one append from one that ends all: in a transaction of its own any does.
     const fn goes_on_after(&self, error: &Error) -> bool {
-        matches!(self.patience, Patience::Until(_)) && !matches!(error, Error::Unavailable { .. })
+        matches!(self.patience, Patience::Until(..)) && !matches!(error, Error::Unavailable { .. })
     }
 
     async fn answer_from_standings(&mut self, connection: &mut PgConnection, places: &[usize]) -> Result<(), Error> {

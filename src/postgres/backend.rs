@@ -17,6 +17,7 @@ use super::{
     notify::Notices,
     options::{PostgresOptions, Role},
     page,
+    plain::Caution,
     pool::{self, Connections},
     read, row, snapshot,
     stall::Stall,
@@ -58,6 +59,7 @@ pub(super) struct PostgresBackend {
     inspects: bool,
     pub(super) moves: Moves,
     clock: Arc<dyn Clock>,
+    caution: Caution,
 }
 
 impl PostgresBackend {
@@ -79,6 +81,7 @@ impl PostgresBackend {
             inspects: options.inspects,
             moves: Moves::new(),
             clock: Arc::clone(&options.clock),
+            caution: Caution::default(),
         }
     }
 
@@ -121,7 +124,7 @@ impl PostgresBackend {
         let mut taken = self.writers.acquire().await?;
         // Once for the whole batch, and once for the append that is stuck.
         let patience = RERUN_FOR + self.lock_timeout * 2;
-        let until = Patience::Until(Instant::now() + patience);
+        let until = Patience::Until(Instant::now() + patience, &self.caution);
         let write = append::write(taken.connection(), batch, self.now(), until);
         let answers = match tokio::time::timeout(patience + REPLY_WITHIN, write).await {
             Ok(answers) => answers?,

@@ -7,6 +7,7 @@ use sqlx::{PgConnection, Row as _, postgres::PgRow};
 use uuid::Uuid;
 
 use super::{
+    plain::{Caution, Plain},
     row,
     statement::{APPEND_BATCH, APPEND_EVENT, APPEND_EVENTS, APPEND_KEYED_EVENT, APPEND_ONE},
 };
@@ -110,10 +111,13 @@ impl<'a> Chain<'a> {
 }
 
 /// Writes groups with one statement. An answer for each append that was written, with its place in the batch.
+///
+/// `caution`: another's append that comes in between may take all back. Without it, it fails nobody but who met it.
 pub(super) async fn write(
     connection: &mut PgConnection,
     (requests, now): (&[Request<'_>], DateTime<Utc>),
     groups: &[Group],
+    caution: Option<&Caution>,
 ) -> Result<Vec<(usize, Appended)>, sqlx::Error> {
     if let [Group { members }] = groups
         && let [at] = members.as_slice()
@@ -123,19 +127,22 @@ pub(super) async fn write(
             Some((event, version)) => write_event(connection, (request, event, version), now).await?,
             None => write_one(connection, request, now).await?,
         };
-        return row.map(|row| Ok((*at, appended(request, &row, now)?))).into_iter().collect();
+        return row.map(|row| Ok((*at, answer(request, &row, now)?))).into_iter().collect();
     }
-    let places = members(groups);
+    if let Some(plain) = caution.and_then(|caution| Plain::of(requests, groups, caution)) {
+        return plain.write(connection, now).await;
+    }
     let rows = match Singles::of(requests, groups, now) {
         Some(singles) => singles.write(connection, now).await?,
         None => Columns::of(requests, groups, now).write(connection, now).await?,
     };
-    let answer = |row: &PgRow| {
+    let places = members(groups);
+    let numbered = |row: &PgRow| {
         let number = usize::try_from(row.try_get::<i64, _>("number")? - 1);
         let at = number.ok().and_then(|number| places.get(number)).ok_or(sqlx::Error::RowNotFound)?;
-        Ok((*at, appended(&requests[*at], row, now)?))
+        Ok((*at, answer(&requests[*at], row, now)?))
     };
-    rows.iter().map(answer).collect()
+    rows.iter().map(numbered).collect()
 }
 
 /// The event of an append that has just one and names its version; `None` where it has other events, or names none.
@@ -147,17 +154,21 @@ fn single<'a>(request: &'a Request<'_>) -> Option<(&'a NewEvent, u64)> {
     }
 }
 
-fn appended(request: &Request<'_>, row: &PgRow, now: DateTime<Utc>) -> Result<Appended, sqlx::Error> {
+fn answer(request: &Request<'_>, row: &PgRow, now: DateTime<Utc>) -> Result<Appended, sqlx::Error> {
     let version = row.try_get::<i64, _>("version")?.unsigned_abs();
-    let position: Option<i64> = row.try_get("position")?;
-    Ok(Appended {
+    Ok(appended(request, version, row.try_get("position")?, now))
+}
+
+/// What became of an append that found this version, and whose last event got this place in the log.
+pub(super) fn appended(request: &Request<'_>, version: u64, position: Option<i64>, now: DateTime<Utc>) -> Appended {
+    Appended {
         first_sequence: version + 1,
         version: version + request.append.events.len() as u64,
         position: position.map(|number| Position::new(number.unsigned_abs())),
         recorded_at: now,
         outcome: request.append.outcome.clone(),
         replayed: false,
-    })
+    }
 }
 
 /// Writes an append of one event that names a version.
@@ -218,7 +229,7 @@ async fn write_one(
         .await
 }
 
-/// Appends of one event each at named versions, one to an aggregate: most batches, column by column.
+/// Appends of one event each at named versions, one to an aggregate, with keys or without, column by column.
 #[derive(Default)]
 struct Singles<'a> {
     aggregate_ids: Vec<Uuid>,
@@ -372,19 +383,19 @@ impl<'a> Columns<'a> {
 
 /// The events, column by column.
 #[derive(Default)]
-struct Events<'a> {
+pub(super) struct Events<'a> {
     /// The numbers of their appends.
-    numbers: Vec<i64>,
+    pub(super) numbers: Vec<i64>,
     /// Their places within these.
-    places: Vec<i64>,
-    event_types: Vec<&'a str>,
-    schema_versions: Vec<i32>,
-    payloads: Vec<&'a str>,
-    checksums: Vec<i64>,
+    pub(super) places: Vec<i64>,
+    pub(super) event_types: Vec<&'a str>,
+    pub(super) schema_versions: Vec<i32>,
+    pub(super) payloads: Vec<&'a str>,
+    pub(super) checksums: Vec<i64>,
 }
 
 impl<'a> Events<'a> {
-    fn add(&mut self, number: u64, request: &'a Request<'a>) {
+    pub(super) fn add(&mut self, number: u64, request: &'a Request<'a>) {
         let checksums = request.append.checksums(&request.metadata);
         for (place, (event, checksum)) in (1_u64..).zip(request.append.events.iter().zip(checksums)) {
             self.numbers.push(to_column(number));

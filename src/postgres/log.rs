@@ -2,10 +2,14 @@
 
 use std::{fmt, time::Instant};
 
-use sqlx::{Connection as _, PgConnection, Postgres, Transaction, postgres::PgArguments};
+use sqlx::{
+    Connection as _, PgConnection, Postgres, Transaction,
+    postgres::{PgArguments, PgRow},
+};
 
 use super::{
     classify::{next_row, reply},
+    group::{self, Group},
     row::{self, column, named},
     stall::{Seen, Stall},
     statement::{
@@ -25,6 +29,11 @@ const DENSE_EVENTS: u64 = 64;
 /// Of a read that is broken off the rest of its statement has to be read clear; and while it runs, its snapshot keeps the
 /// server from tidying up after others. Neither grows with the log.
 const PAGE_EVENTS: u64 = 16_384;
+
+/// How far a log is read row by row after an event that is too large for a group.
+///
+/// Where such events are many, statements are not read in vain; where they are few, most of the log comes in groups.
+const PLAIN_POSITIONS: u64 = 4 * PAGE_EVENTS;
 
 /// The most positions that one statement looks through for what was selected.
 ///
@@ -169,7 +178,7 @@ impl Sight {
         visit: Visit<'_>,
     ) -> Result<LogRead, Error> {
         let last = Cursor { position: query.after, event: None };
-        let mut walk = Walk { trail: Trail::default(), last, visited: 0, visit };
+        let mut walk = Walk { trail: Trail::default(), last, visited: 0, plain_up_to: 0, visit };
         // A cursor is known to the server it is asked of, and behind a pooler that is the same one for one transaction.
         if !(self.is_pooled && query.after_event.is_some()) {
             recognise(connection, query).await?;
@@ -302,12 +311,17 @@ struct Walk<'v> {
     trail: Trail,
     last: Cursor,
     visited: u64,
+    /// Up to this position groups would not come apart.
+    plain_up_to: u64,
     visit: Visit<'v>,
 }
 
 impl Walk<'_> {
     fn step(&mut self, event: EventRef<'_>) -> Result<(), Error> {
         (self.last, self.visited) = (Cursor::from(&event), self.visited + 1);
+        if event.payload.len().max(event.metadata.len()) > group::TEXT_BYTES {
+            self.plain_up_to = event.position.get().saturating_add(PLAIN_POSITIONS);
+        }
         (self.visit)(event)
     }
 
@@ -361,6 +375,11 @@ impl Walk<'_> {
                 break;
             }
             let to = page_end(query, after).min(horizon);
+            let part = Position::new(after.get().saturating_add(most)).min(to);
+            if is_whole(query) && self.come_in_groups(after, part) {
+                after = self.groups(connection, (after, part)).await?;
+                continue;
+            }
             let read = self.page(connection, query, (after, to), most).await?;
             after = match read {
                 // A sequence that was set forward leaves more of nothing behind than can be looked through.
@@ -370,6 +389,53 @@ impl Walk<'_> {
             };
         }
         Ok(self.visited - before)
+    }
+
+    /// Whether the events between two positions are worth being read in groups.
+    fn come_in_groups(&self, after: Position, to: Position) -> bool {
+        after.get() >= self.plain_up_to && to.get() - after.get() >= DENSE_EVENTS
+    }
+
+    /// Visits the events between two positions, many to a row, and returns up to where everything was looked at.
+    async fn groups(
+        &mut self,
+        connection: &mut PgConnection,
+        (after, to): (Position, Position),
+    ) -> Result<Position, Error> {
+        let (before, mut next) = (self.visited, after);
+        let mut rows = group::statement(after, to).fetch(connection);
+        while let Some(row) = next_row(&mut rows).await? {
+            if !self.group(&row, next)? {
+                break;
+            }
+            next = group::end(next, to);
+        }
+        if next < to {
+            // What does not come apart is read row by row, which names it where it is damaged.
+            let looked_at = next.max(self.last.position);
+            self.plain_up_to = self.plain_up_to.max(looked_at.get().saturating_add(PAGE_EVENTS));
+            return Ok(looked_at);
+        }
+        // Where most positions are holes there is little to a group.
+        if (self.visited - before) * 2 < to.get() - after.get() {
+            self.plain_up_to = self.plain_up_to.max(to.get().saturating_add(PLAIN_POSITIONS));
+        }
+        Ok(to)
+    }
+
+    /// Visits the events of a group; `false` where it is not the next one, or does not come apart.
+    fn group(&mut self, row: &PgRow, after: Position) -> Result<bool, Error> {
+        let Some(group) = Group::of(row, after) else {
+            return Ok(false);
+        };
+        for event in group.events() {
+            let Ok(event) = event else {
+                return Ok(false);
+            };
+            self.trail.follow_interleaved(&event)?;
+            self.step(event)?;
+        }
+        Ok(true)
     }
 
     /// Visits so many rows between two positions at the most, as they come, and returns how many there were.

@@ -52,11 +52,20 @@ fn uuid(row: &PgRow, index: usize) -> Result<Uuid, Broken> {
     bytes(row, index)?.try_into().map(Uuid::from_bytes).map_err(|_| "an id is not 16 bytes")
 }
 
-fn text(row: &PgRow, index: usize) -> Result<&str, Broken> {
+/// The bytes of a column; `None` where it is null.
+pub(super) fn bytes_if_any(row: &PgRow, index: usize) -> Result<Option<&[u8]>, Broken> {
+    let value = row.try_get_raw(index).map_err(|_| "a column is missing")?;
+    if value.is_null() {
+        return Ok(None);
+    }
+    value.as_bytes().map(Some).map_err(|_| "a column has no bytes")
+}
+
+pub(super) fn text(row: &PgRow, index: usize) -> Result<&str, Broken> {
     str::from_utf8(bytes(row, index)?).map_err(|_| "a text is not UTF-8")
 }
 
-fn int8<T: TryFrom<i64>>(row: &PgRow, index: usize) -> Result<T, Broken> {
+pub(super) fn int8<T: TryFrom<i64>>(row: &PgRow, index: usize) -> Result<T, Broken> {
     let bytes = bytes(row, index)?.try_into().map_err(|_| "a number has another size")?;
     T::try_from(i64::from_be_bytes(bytes)).map_err(|_| "a number is out of range")
 }
@@ -69,7 +78,7 @@ fn int4<T: TryFrom<i32>>(row: &PgRow, index: usize) -> Result<T, Broken> {
 /// Microseconds from 1970 to 2000, where PostgreSQL's time begins.
 const EPOCH_MICROS: i64 = 946_684_800_000_000;
 
-fn from_micros(since_2000: i64) -> Option<DateTime<Utc>> {
+pub(super) fn from_micros(since_2000: i64) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp_micros(since_2000.checked_add(EPOCH_MICROS)?)
 }
 

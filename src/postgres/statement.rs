@@ -5,8 +5,10 @@ pub(super) const ADVANCE_CHECKPOINT: &str = include_str!("sql/advance_checkpoint
 pub(super) const APPEND_BATCH: &str = include_str!("sql/append_batch.sql");
 pub(super) const APPEND_EVENT: &str = include_str!("sql/append_event.sql");
 pub(super) const APPEND_EVENTS: &str = include_str!("sql/append_events.sql");
+pub(super) const APPEND_HISTORIES: &str = include_str!("sql/append_histories.sql");
 pub(super) const APPEND_KEYED_EVENT: &str = include_str!("sql/append_keyed_event.sql");
 pub(super) const APPEND_ONE: &str = include_str!("sql/append_one.sql");
+pub(super) const APPEND_UNKEYED_EVENTS: &str = include_str!("sql/append_unkeyed_events.sql");
 pub(super) const AUDIT_CHECKPOINTS: &str = include_str!("sql/audit_checkpoints.sql");
 pub(super) const AUDIT_EVENTS: &str = include_str!("sql/audit_events.sql");
 pub(super) const AUDIT_PARKED_EVENTS: &str = include_str!("sql/audit_parked_events.sql");
@@ -100,6 +102,7 @@ pub(super) const READ_HOLDER: &str = include_str!("sql/read_holder.sql");
 pub(super) const READ_HORIZON: &str = include_str!("sql/read_horizon.sql");
 pub(super) const READ_LAST_POSITION: &str = include_str!("sql/read_last_position.sql");
 pub(super) const READ_LOG: &str = include_str!("sql/read_log.sql");
+pub(super) const READ_LOG_GROUPS: &str = include_str!("sql/read_log_groups.sql");
 pub(super) const READ_LOG_SELECTED: &str = include_str!("sql/read_log_selected.sql");
 pub(super) const READ_MARK: &str = include_str!("sql/read_mark.sql");
 pub(super) const READ_PARKED_AGGREGATE: &str = include_str!("sql/read_parked_aggregate.sql");
@@ -144,14 +147,16 @@ pub(super) const WITHDRAW_MESSAGE: &str = include_str!("sql/withdraw_message.sql
 pub(super) const WRITE_STEP: &str = include_str!("sql/write_step.sql");
 
 /// Every statement by its file's name.
-pub(super) const ALL: [(&str, &str); 142] = [
+pub(super) const ALL: [(&str, &str); 145] = [
     ("abandoned_requests", ABANDONED_REQUESTS),
     ("advance_checkpoint", ADVANCE_CHECKPOINT),
     ("append_batch", APPEND_BATCH),
     ("append_event", APPEND_EVENT),
     ("append_events", APPEND_EVENTS),
+    ("append_histories", APPEND_HISTORIES),
     ("append_keyed_event", APPEND_KEYED_EVENT),
     ("append_one", APPEND_ONE),
+    ("append_unkeyed_events", APPEND_UNKEYED_EVENTS),
     ("audit_checkpoints", AUDIT_CHECKPOINTS),
     ("audit_events", AUDIT_EVENTS),
     ("audit_parked_events", AUDIT_PARKED_EVENTS),
@@ -245,6 +250,7 @@ pub(super) const ALL: [(&str, &str); 142] = [
     ("read_horizon", READ_HORIZON),
     ("read_last_position", READ_LAST_POSITION),
     ("read_log", READ_LOG),
+    ("read_log_groups", READ_LOG_GROUPS),
     ("read_log_selected", READ_LOG_SELECTED),
     ("read_mark", READ_MARK),
     ("read_parked_aggregate", READ_PARKED_AGGREGATE),

@@ -7,6 +7,7 @@ use sqlx::SqliteConnection;
 
 use super::{
     classify::classify,
+    event_rows::{self, NewRow},
     read,
     row::{self, column},
     standing::{Granted, Progress, Standing},
@@ -26,7 +27,7 @@ impl Statements {
     pub(super) fn new() -> Self {
         Self {
             standing: ManyRows::to_cover(READ_STANDING),
-            events: ManyRows::to_fill(INSERT_EVENT),
+            events: ManyRows::to_cover_hundreds(INSERT_EVENT),
             receipts: ManyRows::to_fill(INSERT_RECEIPT),
         }
     }
@@ -61,7 +62,8 @@ impl Writer {
         for (request, standing) in requests.iter().zip(standings) {
             answers.push(answer((&mut *connection, self.now), &mut progress, request, standing).await?);
         }
-        self.insert_events(connection, &progress.granted).await?;
+        let rows: Vec<_> = progress.granted.iter().flat_map(Granted::events).collect();
+        event_rows::insert(connection, &self.statements.events, &rows).await?;
         self.insert_receipts(connection, &progress.granted).await?;
         Ok(answers)
     }
@@ -91,32 +93,6 @@ impl Writer {
             }
         }
         Ok((log_head, standings))
-    }
-
-    async fn insert_events(&self, connection: &mut SqliteConnection, granted: &[Granted<'_>]) -> Result<(), Error> {
-        let rows: Vec<_> = granted.iter().flat_map(Granted::events).collect();
-        for (sql, chunk) in self.statements.events.chunks(&rows) {
-            let mut query = sqlx::query(sql);
-            for row in chunk {
-                let request = row.granted.request;
-                let event = &request.append.events[row.index];
-                let offset = row.index as u64;
-                query = query
-                    .bind(to_column(row.granted.first_position + offset))
-                    .bind(request.append.aggregate_id)
-                    .bind(to_column(row.granted.appended.first_sequence + offset))
-                    .bind(request.append.aggregate_type.as_ref())
-                    .bind(event.event_type())
-                    .bind(event.schema_version())
-                    .bind(request.append.command_id)
-                    .bind(event.shared_payload())
-                    .bind(Arc::clone(&request.metadata))
-                    .bind(row.checksum.cast_signed())
-                    .bind(self.now.timestamp_micros());
-            }
-            query.execute(&mut *connection).await.map_err(classify)?;
-        }
-        Ok(())
     }
 
     async fn insert_receipts(&self, connection: &mut SqliteConnection, granted: &[Granted<'_>]) -> Result<(), Error> {
@@ -192,16 +168,22 @@ async fn compare_attempt(
     Ok(request.answer_by_attempt(&stored))
 }
 
-/// One event of a granted append.
-struct EventRow<'a> {
-    granted: &'a Granted<'a>,
-    index: usize,
-    checksum: u64,
-}
-
 impl Granted<'_> {
-    fn events(&self) -> impl Iterator<Item = EventRow<'_>> {
-        let checksums = self.request.append.checksums(&self.request.metadata).enumerate();
-        checksums.map(|(index, checksum)| EventRow { granted: self, index, checksum })
+    fn events(&self) -> impl Iterator<Item = NewRow<'_>> {
+        let append = self.request.append;
+        let checksums = append.checksums(&self.request.metadata);
+        (0_u64..).zip(append.events.iter()).zip(checksums).map(|((offset, event), checksum)| NewRow {
+            position: self.first_position + offset,
+            aggregate_id: append.aggregate_id,
+            sequence: self.appended.first_sequence + offset,
+            aggregate_type: &append.aggregate_type,
+            event_type: event.event_type(),
+            schema_version: event.schema_version(),
+            command_id: append.command_id,
+            payload: event.shared_payload(),
+            metadata: &self.request.metadata,
+            checksum,
+            recorded_at: self.appended.recorded_at,
+        })
     }
 }

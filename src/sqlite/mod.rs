@@ -9,6 +9,8 @@ mod classify;
 mod client_keys;
 mod commits;
 mod consumer;
+mod event_rows;
+mod groups;
 mod inbox;
 mod inspect;
 mod migrate;

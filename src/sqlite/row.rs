@@ -12,6 +12,9 @@ use crate::store::{Error, EventMark, EventRef, Fingerprint, Position, Receipt, R
 /// Stands between the columns of an event. In JSON and in names there is no such character.
 const SEPARATOR: u8 = 0x1f;
 
+/// Stands between events that come in one row.
+const EVENT_SEPARATOR: u8 = 0x1e;
+
 /// Shows an event of any statement that reads events: all give its columns as one, the row's first.
 ///
 /// The driver copies each column by itself: eleven of them cost more than decoding the event. What has a length of its
@@ -33,6 +36,21 @@ pub(super) fn try_event(row: &SqliteRow) -> Result<Result<EventRef<'_>, Broken>,
     Ok(Columns(column(row, 0)?).event())
 }
 
+/// Shows the events of a row that has many; `None` where it does not come apart.
+pub(super) fn events(columns: &[u8]) -> Option<Vec<EventRef<'_>>> {
+    let (mut left, mut events) = (Columns(columns), Vec::with_capacity(64));
+    loop {
+        let event = left.all_but_payload().ok()?;
+        let end = left.0.iter().position(|byte| *byte == EVENT_SEPARATOR);
+        let payload = text(&left.0[..end.unwrap_or(left.0.len())]).ok()?;
+        events.push(EventRef { payload, ..event });
+        match end {
+            Some(end) => left.0 = &left.0[end + 1..],
+            None => return Some(events),
+        }
+    }
+}
+
 /// What is left of an event's columns.
 struct Columns<'r>(&'r [u8]);
 
@@ -41,6 +59,12 @@ pub(super) type Broken = &'static str;
 
 impl<'r> Columns<'r> {
     fn event(mut self) -> Result<EventRef<'r>, Broken> {
+        let event = self.all_but_payload()?;
+        Ok(EventRef { payload: text(self.0)?, ..event })
+    }
+
+    /// Takes the columns before the payload.
+    fn all_but_payload(&mut self) -> Result<EventRef<'r>, Broken> {
         let (aggregate_id, command_id) = (self.id()?, self.id()?);
         let (position, sequence, schema_version) = (self.number()?, self.number()?, self.number()?);
         let (checksum, recorded_at) = (self.number::<i64>()?, self.number()?);
@@ -55,7 +79,7 @@ impl<'r> Columns<'r> {
             aggregate_type: self.text()?,
             event_type: self.text()?,
             metadata: self.text()?,
-            payload: text(self.0)?,
+            payload: "",
         })
     }
 

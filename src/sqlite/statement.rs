@@ -90,6 +90,7 @@ pub(super) const READ_CHECKPOINT: &str = include_str!("sql/read_checkpoint.sql")
 pub(super) const READ_ENCODING: &str = include_str!("sql/read_encoding.sql");
 pub(super) const READ_HEAD: &str = include_str!("sql/read_head.sql");
 pub(super) const READ_LOG: &str = include_str!("sql/read_log.sql");
+pub(super) const READ_LOG_GROUPS: &str = include_str!("sql/read_log_groups.sql");
 pub(super) const READ_MARK: &str = include_str!("sql/read_mark.sql");
 pub(super) const READ_PARKED_AGGREGATE: &str = include_str!("sql/read_parked_aggregate.sql");
 pub(super) const READ_PARKED_EVENTS: &str = include_str!("sql/read_parked_events.sql");
@@ -99,6 +100,7 @@ pub(super) const READ_SCHEMA: &str = include_str!("sql/read_schema.sql");
 pub(super) const READ_STANDING: &str = include_str!("sql/read_standing.sql");
 pub(super) const READ_STORAGE: &str = include_str!("sql/read_storage.sql");
 pub(super) const READ_STREAM: &str = include_str!("sql/read_stream.sql");
+pub(super) const READ_STREAM_GROUPS: &str = include_str!("sql/read_stream_groups.sql");
 pub(super) const READ_STREAM_BACKWARD: &str = include_str!("sql/read_stream_backward.sql");
 pub(super) const READ_TIMER_STATES: &str = include_str!("sql/read_timer_states.sql");
 pub(super) const READ_VERSION: &str = include_str!("sql/read_version.sql");
@@ -133,7 +135,7 @@ pub(super) const WAKE_TIMERS: &str = include_str!("sql/wake_timers.sql");
 pub(super) const WRITE_STEP: &str = include_str!("sql/write_step.sql");
 
 /// The statements that are sent as they stand.
-const WHOLE: [(&str, &str); 123] = [
+const WHOLE: [(&str, &str); 125] = [
     ("abandoned_requests", ABANDONED_REQUESTS),
     ("advance_checkpoint", ADVANCE_CHECKPOINT),
     ("audit_checkpoints", AUDIT_CHECKPOINTS),
@@ -217,6 +219,7 @@ const WHOLE: [(&str, &str); 123] = [
     ("read_encoding", READ_ENCODING),
     ("read_head", READ_HEAD),
     ("read_log", READ_LOG),
+    ("read_log_groups", READ_LOG_GROUPS),
     ("read_mark", READ_MARK),
     ("read_parked_aggregate", READ_PARKED_AGGREGATE),
     ("read_parked_events", READ_PARKED_EVENTS),
@@ -226,6 +229,7 @@ const WHOLE: [(&str, &str); 123] = [
     ("read_storage", READ_STORAGE),
     ("read_stream", READ_STREAM),
     ("read_stream_backward", READ_STREAM_BACKWARD),
+    ("read_stream_groups", READ_STREAM_GROUPS),
     ("read_timer_states", READ_TIMER_STATES),
     ("read_version", READ_VERSION),
     ("read_version_until", READ_VERSION_UNTIL),
@@ -266,7 +270,7 @@ pub(super) fn all() -> Vec<(&'static str, String)> {
         ("find_written_events", ManyRows::to_cover(FIND_WRITTEN_EVENTS)),
         ("find_receipts", ManyRows::to_cover(FIND_RECEIPTS)),
         ("find_versions", ManyRows::to_cover(FIND_VERSIONS)),
-        ("insert_event", ManyRows::to_fill(INSERT_EVENT)),
+        ("insert_event", ManyRows::to_cover_hundreds(INSERT_EVENT)),
         ("insert_receipt", ManyRows::to_fill(INSERT_RECEIPT)),
         ("read_standing", ManyRows::to_cover(READ_STANDING)),
     ] {
@@ -284,12 +288,17 @@ pub(super) struct ManyRows(Vec<(usize, SqlStr)>);
 impl ManyRows {
     /// For statements that want each of their rows filled: see [`chunks`](Self::chunks).
     pub(super) fn to_fill(sql: &'static str) -> Self {
-        Self::in_sizes(sql, &[64, 16, 4, 1])
+        Self::in_sizes(sql, &[128, 64, 32, 16, 8, 4, 2, 1])
     }
 
     /// For statements that may be given more rows than there are: see [`covers`](Self::covers).
     pub(super) fn to_cover(sql: &'static str) -> Self {
         Self::in_sizes(sql, &[64, 32, 16, 8, 4, 2, 1])
+    }
+
+    /// The same, up to hundreds of rows at once.
+    pub(super) fn to_cover_hundreds(sql: &'static str) -> Self {
+        Self::in_sizes(sql, &[512, 256, 128, 64, 32, 16, 8, 4, 2, 1])
     }
 
     /// Repeats the last row of VALUES in `sql`.
@@ -328,19 +337,16 @@ impl ManyRows {
 
 #[cfg(test)]
 mod tests {
-    use super::{INSERT_EVENT, ManyRows, READ_STANDING, all};
+    use super::{INSERT_RECEIPT, ManyRows, READ_STANDING, all};
 
     #[test]
     fn rows_are_split_into_the_largest_statements_that_fit() {
-        let many = ManyRows::to_fill(INSERT_EVENT);
-        let rows = vec![(); 64 * 2 + 16 + 4 + 3];
+        let many = ManyRows::to_fill(INSERT_RECEIPT);
+        let rows = vec![(); 128 * 2 + 16 + 4 + 3];
         let sizes: Vec<_> = many.chunks(&rows).map(|(_, chunk)| chunk.len()).collect();
-        assert_eq!(sizes, [64, 64, 16, 4, 1, 1, 1]);
+        assert_eq!(sizes, [128, 128, 16, 4, 2, 1]);
         for (sql, chunk) in many.chunks(&rows) {
-            assert_eq!(
-                sql.as_str().matches('?').count(),
-                INSERT_EVENT.matches("?,").count() * chunk.len() + chunk.len() + 11
-            );
+            assert_eq!(sql.as_str().matches("(?, ?").count(), chunk.len());
         }
     }
 

@@ -78,8 +78,11 @@ impl SqliteStore {
         options: SqliteOptions,
     ) -> Result<Self, Error> {
         let untouched = options.apply(connect.clone(), Place::FileToRead);
+        // A statement of many rows notes each page before it changes it, to take back what it did: past 64 KiB in a file,
+        // unless what is temporary is in memory.
+        let connect_writer = options.apply(connect.clone().pragma("temp_store", "MEMORY"), place);
         let connect = options.apply(connect, place);
-        let writer = pool(1, &options).connect_lazy_with(connect.clone());
+        let writer = pool(1, &options).connect_lazy_with(connect_writer);
         let backend = match place {
             Place::Memory => {
                 migrate::migrate(&mut *writer.acquire().await.map_err(classify)?).await?;

@@ -13,6 +13,7 @@ use super::{
     SqliteStore,
     backend::SYSTEM,
     classify::{classify, classify_commit},
+    event_rows::{self, NewRow},
     read,
     row::{self, named},
     statement::{
@@ -41,7 +42,7 @@ static STATEMENTS: LazyLock<Statements> = LazyLock::new(|| Statements {
     versions: ManyRows::to_cover(FIND_VERSIONS),
     events: ManyRows::to_cover(FIND_WRITTEN_EVENTS),
     receipts: ManyRows::to_cover(FIND_RECEIPTS),
-    new_events: ManyRows::to_fill(INSERT_EVENT),
+    new_events: ManyRows::to_cover_hundreds(INSERT_EVENT),
     new_receipts: ManyRows::to_fill(INSERT_RECEIPT),
 });
 
@@ -197,27 +198,27 @@ async fn insert_events(
     new: &[usize],
 ) -> Result<(), Error> {
     let mut position = read::head(connection).await?.get();
-    for (sql, chunk) in STATEMENTS.new_events.chunks(new) {
-        let mut query = sqlx::query(sql);
-        for index in chunk {
+    let rows: Vec<_> = new
+        .iter()
+        .map(|index| {
             let event = events[*index].as_ref();
             position += 1;
-            query = query
-                .bind(to_column(position))
-                .bind(event.aggregate_id)
-                .bind(to_column(event.sequence))
-                .bind(event.aggregate_type)
-                .bind(event.event_type)
-                .bind(event.schema_version)
-                .bind(event.command_id)
-                .bind(event.payload)
-                .bind(event.metadata)
-                .bind(event.checksum.cast_signed())
-                .bind(event.recorded_at.timestamp_micros());
-        }
-        query.execute(&mut *connection).await.map_err(classify)?;
-    }
-    Ok(())
+            NewRow {
+                position,
+                aggregate_id: event.aggregate_id,
+                sequence: event.sequence,
+                aggregate_type: event.aggregate_type,
+                event_type: event.event_type,
+                schema_version: event.schema_version,
+                command_id: event.command_id,
+                payload: event.payload.into(),
+                metadata: event.metadata,
+                checksum: event.checksum,
+                recorded_at: event.recorded_at,
+            }
+        })
+        .collect();
+    event_rows::insert(connection, &STATEMENTS.new_events, &rows).await
 }
 
 /// What stands where each of these receipts is to be written.

@@ -20,6 +20,8 @@ pub struct Limits {
     /// Also of the appends that share a commit.
     pub append_bytes: usize,
     /// The most appends that share a commit. Default: 512; 1: each has its own.
+    ///
+    /// Where several commits are made at once, one with 512 events is full as well.
     pub commit_appends: usize,
 }
 

@@ -15,7 +15,7 @@ use tokio::{
 use uuid::Uuid;
 
 use super::{
-    line::{Bounds, Line, Waiting},
+    line::{Bounds, Line, Waiting, work},
     tuning::{QUEUE_KIB, YIELDS},
     under_way::{LoadUnderWay, UnderWay},
 };
@@ -243,7 +243,7 @@ impl<B: Backend + 'static> Runner<B> {
         telemetry::batch_written(&appends, &answers, took);
         if self.shared.is_adaptive && answers.iter().any(is_of_the_database) {
             let mut line = self.shared.line();
-            line.pace.record(appends.len(), took);
+            line.pace.record(appends.iter().map(work).sum(), took);
             self.shared.under_way.set_patience(line.pace.time());
         }
         self.land(appends.len());

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{
     pace::Pace,
-    tuning::{APPEND_KIB, FEW_APPENDS, LOOK_THROUGH_APPENDS, QUEUE_KIB, USUAL_BATCHES},
+    tuning::{APPEND_KIB, FEW_APPENDS, LARGE_BATCH_EVENTS, LOOK_THROUGH_APPENDS, QUEUE_KIB, USUAL_BATCHES},
 };
 use crate::store::{Append, Appended, Error};
 
@@ -29,6 +29,11 @@ impl Waiting {
     pub(super) fn refuse(self, error: Error) {
         drop(self.answer.send(Err(error)));
     }
+}
+
+/// How much work an append is: that of so many appends of one event.
+pub(super) fn work(append: &Append) -> usize {
+    append.events.len().max(1)
 }
 
 /// What bounds batches, in flight and in themselves.
@@ -168,12 +173,15 @@ impl Line {
 
     /// Takes a runner's next batch; an empty one where enough others are at it, or nothing can go.
     pub(super) fn take(&mut self, expected: usize) -> Taken {
-        if self.runners - self.aside > self.cap(expected) {
+        let cap = self.cap(expected);
+        if self.runners - self.aside > cap {
             return Taken::default();
         }
+        // One at a time, as the database writes no more or mostly waits for the disk: then as many as can share the commit.
+        let most_events = if cap > 1 { LARGE_BATCH_EVENTS } else { usize::MAX };
         let mut passed = VecDeque::new();
         let mut taken = Taken::default();
-        let mut bytes = 0_usize;
+        let (mut bytes, mut events) = (0_usize, 0_usize);
         while let Some(next) = self.waiting.front() {
             if passed.len() == LOOK_THROUGH_APPENDS {
                 break;
@@ -182,7 +190,8 @@ impl Line {
             let is_held = self.aggregates.contains_key(&next.append.aggregate_id);
             if !is_held {
                 bytes = bytes.saturating_add(next.bytes);
-                let is_too_large = !taken.batch.is_empty() && bytes > self.bounds.bytes;
+                events = events.saturating_add(work(&next.append));
+                let is_too_large = !taken.batch.is_empty() && (bytes > self.bounds.bytes || events > most_events);
                 if taken.batch.len() == self.bounds.appends || is_too_large {
                     taken.is_full = true;
                     break;

@@ -16,7 +16,7 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// Learns from a batch.
+    /// Learns from a batch. An append of several events is as much work as so many appends.
     pub(super) fn record(&mut self, appends: usize, took: Duration) {
         let (appends, seconds) = (appends as f64, took.as_secs_f64());
         self.seconds.add(seconds, BATCH_WEIGHT);

@@ -129,6 +129,89 @@ pub async fn store_p2_batches_of_every_size_are_kept_whole(factory: &dyn Factory
     assert_rising(&log);
 }
 
+/// Histories at versions that were named are written each whole or not at all, beside others that have lost.
+pub async fn store_p2_histories_at_named_versions_are_whole(factory: &dyn Factory) {
+    let fixture = fresh(factory).await;
+    let store = fixture.store();
+    let ids: Vec<_> = (0..30).map(|_| Uuid::now_v7()).collect();
+    let beginning = |id: &Uuid| note(*id, 1..=3).expected(ExpectedVersion::New);
+    // Not in the order of their ids.
+    let first: Vec<_> = ids.iter().rev().map(beginning).collect();
+    let answers: Result<Vec<_>, _> = store.append(first.clone()).await.into_iter().collect();
+    let answers = answers.expect("they are new");
+    for (append, answer) in first.iter().zip(&answers) {
+        let events = stream(&*store, append.aggregate_id).await;
+        assert_eq!((answer.first_sequence, answer.version), (1, 3));
+        assert_eq!(events.last().map(|last| last.position()), answer.position, "where its last event stands");
+    }
+    for (again, answer) in store.append(first).await.into_iter().zip(&answers) {
+        assert_replay(again, answer);
+    }
+    // Every third goes on from where others have already gone on, or are not yet.
+    for id in ids.iter().step_by(3) {
+        write(&*store, note(*id, [4])).await;
+    }
+    let ahead = Uuid::now_v7();
+    let mut second: Vec<_> = ids.iter().map(|id| note(*id, 5..=6).expected(ExpectedVersion::Exact(3))).collect();
+    second.push(note(ahead, 5..=6).expected(ExpectedVersion::Exact(3)));
+    for (at, (append, answer)) in second.iter().zip(store.append(second.clone()).await).enumerate() {
+        if append.aggregate_id == ahead {
+            assert_conflict(answer, ExpectedVersion::Exact(3), 0);
+            assert_stream(&*store, ahead, []).await;
+        } else if at.is_multiple_of(3) {
+            assert_conflict(answer, ExpectedVersion::Exact(3), 4);
+            assert_stream(&*store, append.aggregate_id, 1..=4).await;
+        } else {
+            assert_eq!(answer.expect("nobody was before it").version, 5);
+            assert_stream(&*store, append.aggregate_id, [1, 2, 3, 5, 6]).await;
+        }
+    }
+    assert_rising(&log(&*store).await);
+}
+
+/// In a batch of several aggregates each append is held to its type, to what it follows and to its version.
+pub async fn store_p2_in_a_batch_each_is_held_to_what_it_expects(factory: &dyn Factory) {
+    let fixture = fresh(factory).await;
+    let store = fixture.store();
+    // Single events, and then histories.
+    for events in [1..=1, 1..=3] {
+        let [right, wrong_type, wrong_command, ahead, behind, again] = [(); 6].map(|()| Uuid::now_v7());
+        let firsts = [right, wrong_type, wrong_command, ahead, behind, again].map(|id| note(id, [0]));
+        for first in &firsts {
+            write(&*store, first.clone()).await;
+        }
+        write(&*store, note(behind, [9])).await;
+        let next = |id, version| note(id, events.clone()).expected(ExpectedVersion::Exact(version));
+        let sent = next(again, 1);
+        let sent_before = write(&*store, sent.clone()).await;
+        let mut other_type = next(wrong_type, 1);
+        other_type.aggregate_type = "ledger".into();
+        let batch = vec![
+            next(right, 1).follows(firsts[0].command_id),
+            other_type,
+            next(wrong_command, 1).follows(firsts[0].command_id),
+            next(ahead, 2),
+            next(behind, 1),
+            sent,
+        ];
+        let answers: [_; 6] = store.append(batch).await.try_into().expect("as many answers as appends");
+        let [written, typed, followed, early, late, replayed] = answers;
+        assert_eq!(written.expect("all it expects holds").version, 1 + events.end());
+        assert_invalid(typed, "notebook");
+        assert_conflict(followed, ExpectedVersion::Exact(1), 1);
+        assert_conflict(early, ExpectedVersion::Exact(2), 1);
+        assert_conflict(late, ExpectedVersion::Exact(1), 2);
+        assert_replay(replayed, &sent_before);
+        for id in [right, again] {
+            assert_stream(&*store, id, [0].into_iter().chain(events.clone())).await;
+        }
+        for id in [wrong_type, wrong_command, ahead] {
+            assert_stream(&*store, id, [0]).await;
+        }
+        assert_stream(&*store, behind, [0, 9]).await;
+    }
+}
+
 /// An id belongs to one type.
 ///
 /// An append of another type is refused before its version is looked at.

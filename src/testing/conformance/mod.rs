@@ -144,6 +144,8 @@ tests_of! {
     store_p3_in_a_batch_the_first_at_a_version_wins
     store_p2_an_empty_batch_has_no_answers
     store_p2_batches_of_every_size_are_kept_whole
+    store_p2_histories_at_named_versions_are_whole
+    store_p2_in_a_batch_each_is_held_to_what_it_expects
     store_p1_an_id_belongs_to_one_type
     store_p3_an_append_that_follows_another_falls_with_it
     store_021_an_append_sent_again_gets_its_first_answer

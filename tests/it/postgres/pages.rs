@@ -1,9 +1,10 @@
 //! A log that is longer than what one statement reads.
 
 use annals::{
-    Append, Cursor, Error, EventRef, EventStore as _, EventStoreExt as _, ExpectedVersion, LogQuery, NewEvent,
-    PostgresOptions, PostgresStore, Selection,
+    Append, Cursor, Error, EventRef, EventStore as _, EventStoreExt as _, ExpectedVersion, LogQuery, Metadata,
+    NewEvent, PostgresOptions, PostgresStore, Selection,
 };
+use sqlx::{AssertSqlSafe, Connection as _};
 use uuid::Uuid;
 
 use crate::postgres_server::Database;
@@ -97,6 +98,118 @@ async fn a_selection_gets_over_a_sequence_that_was_set_forward() {
     let (whole, end) = positions(&store, &rare).await;
     assert_eq!((whole.len(), whole.last()), (before.len() + 1, Some(&far)));
     assert_eq!(end.position.get(), far + 1, "up to the last event, which was not chosen");
+}
+
+/// Of an event: position, aggregate, sequence, command, schema version, type, payload and metadata.
+type Columns = (i64, Uuid, i64, Uuid, i32, String, String, String);
+
+/// Events come many to a row, unless they are too large for that or stand far apart: whoever reads sees no difference.
+#[tokio::test(flavor = "multi_thread")]
+async fn large_events_and_holes_are_read_with_the_others() {
+    let database = Database::create().await;
+    let store = PostgresStore::connect(database.url()).await.unwrap();
+    let mut connection = database.connection().await;
+    // Each step with holes behind it: events, the bytes of each payload, the bytes of its metadata.
+    let steps = [(300, 5, 0), (300, 5, 0), (1, 20_000, 0), (400, 5, 0), (1, 5, 20_000), (2, 5, 0), (300, 5, 0)];
+    for (round, (events, payload, metadata)) in steps.into_iter().cycle().take(4 * steps.len()).enumerate() {
+        let events =
+            (0..events).map(|number| NewEvent::new("noted", &format!("{number}{}", "x".repeat(payload))).unwrap());
+        let mut append = Append::new("note", Uuid::now_v7()).events(events);
+        if metadata > 0 {
+            append = append.metadata(Metadata::new().actor("a".repeat(metadata)));
+        }
+        store.append_one(append).await.unwrap();
+        let holes = if round % 3 == 0 { 700 } else { 3 };
+        sqlx::query("SELECT count(nextval('annals_positions')) FROM generate_series(1, $1)")
+            .bind(holes)
+            .execute(&mut connection)
+            .await
+            .unwrap();
+    }
+    let by_hand: Vec<Columns> = sqlx::query_as(
+        "SELECT position, aggregate_id, sequence, command_id, schema_version, event_type, payload::text, metadata::text
+         FROM annals_events ORDER BY position",
+    )
+    .fetch_all(&mut connection)
+    .await
+    .unwrap();
+    for limit in [100, 256, 1_000, u64::MAX] {
+        let (mut found, mut query) = (Vec::new(), LogQuery::all().limit(limit));
+        loop {
+            let before = found.len();
+            let read = store
+                .read_log(&query, &mut |event| {
+                    found.push((
+                        event.position.get().cast_signed(),
+                        event.aggregate_id,
+                        event.sequence.cast_signed(),
+                        event.command_id,
+                        event.schema_version.cast_signed(),
+                        event.event_type.to_owned(),
+                        event.payload.to_owned(),
+                        event.metadata.to_owned(),
+                    ));
+                    Ok(())
+                })
+                .await
+                .unwrap();
+            if found.len() == before {
+                break;
+            }
+            assert!((found.len() - before) as u64 <= limit);
+            query = query.clone().after_cursor(read.cursor(&query));
+        }
+        assert!(found == by_hand, "by {limit}: {} of {}", found.len(), by_hand.len());
+    }
+}
+
+/// Wherever it stands, and also where it would take a row of many events apart at the wrong places.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_event_among_many_is_named_after_those_before_it() {
+    let (database, store) = filled(|options| options).await;
+    let mut connection = database.connection().await;
+    sqlx::query("ALTER TABLE annals_events DISABLE TRIGGER USER").execute(&mut connection).await.unwrap();
+    for damage in [
+        "payload = '[7]'",
+        "metadata = '{\"actor\": \"somebody\"}'",
+        "event_type = 'noted' || chr(31) || 'noted'",
+        "event_type = ''",
+        "schema_version = 2",
+        "checksum = checksum + 1",
+        "command_id = gen_random_uuid()",
+        "recorded_at = '-infinity'",
+        "sequence = 100000",
+    ] {
+        for at in [65_i64, 319, 1_000, 20_050] {
+            let mut damaged = connection.begin().await.unwrap();
+            let (aggregate_id, sequence): (Uuid, i64) =
+                sqlx::query_as("SELECT aggregate_id, sequence FROM annals_events WHERE position = $1")
+                    .bind(at)
+                    .fetch_one(&mut *damaged)
+                    .await
+                    .unwrap();
+            let kept = "CREATE TABLE kept AS SELECT * FROM annals_events WHERE position = ";
+            sqlx::raw_sql(AssertSqlSafe(format!("{kept}{at}"))).execute(&mut *damaged).await.unwrap();
+            let update = format!("UPDATE annals_events SET {damage} WHERE position = {at}");
+            sqlx::raw_sql(AssertSqlSafe(update)).execute(&mut *damaged).await.unwrap();
+            damaged.commit().await.unwrap();
+            let mut visited = 0;
+            let read = store
+                .read_log(&LogQuery::all(), &mut |event| {
+                    visited = event.position.get();
+                    Ok(())
+                })
+                .await;
+            let error = format!("{:?}", read.unwrap_err());
+            assert!(error.contains(&aggregate_id.to_string()), "{damage} at {at}: {error}");
+            let is_shifted = damage.starts_with("sequence") && sequence == 1;
+            assert!(is_shifted || visited + 1 == at.unsigned_abs(), "{damage} at {at}: {visited} were visited");
+            let back = "DELETE FROM annals_events WHERE position = (SELECT position FROM kept);
+                        INSERT INTO annals_events SELECT * FROM kept; DROP TABLE kept";
+            sqlx::raw_sql(back).execute(&mut connection).await.unwrap();
+        }
+    }
+    assert_eq!(positions(&store, &LogQuery::all()).await.0.len() as u64, EVENTS);
 }
 
 /// With one connection for all reads: what a reader leaves of a statement is read clear, and the connection is there again.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use annals::{Append, EventStore as _, EventStoreExt as _};
+use annals::{Append, EventStore as _, EventStoreExt as _, NewEvent};
 use futures_util::future::join_all;
 use uuid::Uuid;
 
@@ -189,6 +189,25 @@ async fn each_aggregate_keeps_its_order_among_many() {
     for id in ids {
         assert_eq!(at.front.backend().written_to(id), expected);
     }
+}
+
+/// What a statement writes takes its time: from some size on the rest goes beside it.
+#[tokio::test]
+async fn long_histories_are_spread_over_two_batches_at_once() {
+    let mut at = fixture(SEVERAL);
+    let history = |events: usize| append("made", "").events((1..events).map(|_| NewEvent::new("made", "").unwrap()));
+    let front = Arc::clone(&at.front);
+    let histories: Vec<_> = (0..100).map(|_| history(10)).collect();
+    let written = tokio::spawn(async move { front.append(histories).await });
+    let both = [at.arrival().await, at.arrival().await];
+    assert_eq!([both[0].aggregates.len(), both[1].aggregates.len()], [51, 49]);
+    at.open();
+    drop(both);
+    assert!(written.await.unwrap().iter().all(Result::is_ok));
+
+    // One that is larger goes by itself.
+    assert!(at.front.append(vec![history(500), history(400), history(1)]).await.iter().all(Result::is_ok));
+    assert_eq!(at.batches()[2..], [1, 2]);
 }
 
 #[tokio::test]

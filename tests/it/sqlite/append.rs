@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use annals::{
-    Appended, Error, EventStore as _, EventStoreExt as _, ExpectedVersion, Fault, IdempotencyKey, NewEvent,
+    Appended, Error, EventStore as _, EventStoreExt as _, ExpectedVersion, Fault, IdempotencyKey, Metadata, NewEvent,
     SqliteStore, StreamQuery, Transactional as _, Work as _,
 };
 use uuid::Uuid;
@@ -214,4 +214,29 @@ async fn store_063_a_reader_never_sees_an_open_transaction() {
     assert_eq!(store.receipt(id, &IdempotencyKey::new("k").unwrap()).await.unwrap(), None);
     work.commit().await.unwrap();
     assert_contiguous(&store, 2).await;
+}
+
+/// What most rows of a statement share is bound once, and the others bind their own.
+#[tokio::test]
+async fn events_of_many_kinds_in_one_batch_keep_their_own_type_and_metadata() {
+    let store = SqliteStore::open_in_memory().await.unwrap();
+    let kinds = ["notebook", "diary", "notebook", "ledger"];
+    let numbered = |number: usize| {
+        let mut append = note(Uuid::now_v7(), 0..number as u64 % 7 + 1);
+        append.aggregate_type = kinds[number % kinds.len()].into();
+        if number.is_multiple_of(3) { append } else { append.metadata(Metadata::new().actor(format!("a{number}"))) }
+    };
+    // More than one statement holds, and an end that does not fill its statement.
+    let batch: Vec<_> = (0..200).map(numbered).collect();
+    for answer in store.append(batch.clone()).await {
+        answer.unwrap();
+    }
+    let expected: Vec<_> = batch
+        .iter()
+        .flat_map(|append| append.events.iter().map(move |_| (append.aggregate_type.as_ref(), append.metadata.clone())))
+        .collect();
+    let stored = log(&store).await;
+    let found: Vec<_> = stored.iter().map(|event| (event.aggregate_type(), event.metadata().unwrap())).collect();
+    assert_eq!(found, expected);
+    assert_contiguous(&store, expected.len() as u64).await;
 }

@@ -2,6 +2,7 @@
 
 mod append;
 mod crash;
+mod groups;
 mod pool;
 mod process;
 mod read;

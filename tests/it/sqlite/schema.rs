@@ -182,6 +182,8 @@ async fn assert_indexed(database: &Database, when: &str) {
                 || step.contains("VALUES CLAUSE")
                 || step.contains("CONSTANT ROW")
                 || step == "SCAN input"
+                // Where the groups of a long read begin.
+                || step == "SCAN span"
                 // One row for each name that was found.
                 || step == "SCAN queues"
                 // What a part of the statement has found, up to a bound.

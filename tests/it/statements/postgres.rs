@@ -160,6 +160,7 @@ async fn no_statement_walks_through_a_table_or_joins_each_row_with_each() {
 fn found_in(name: &str, plan: &Value) -> Vec<String> {
     let by_position = [
         "read_log",
+        "read_log_groups",
         "read_log_selected",
         "read_head",
         "read_mark",

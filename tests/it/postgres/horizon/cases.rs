@@ -158,7 +158,7 @@ fn store_061_the_horizon_is_one_look_at_the_locks_and_never_at_rows_as_well() {
         assert!(!code(name).contains("annals_events"), "{name} reads rows in the snapshot of the horizon");
     }
     assert!(!code("read_last_position").contains("pg_locks"), "the last position is to be known before the locks");
-    for name in ["read_log", "read_log_selected", "read_head"] {
+    for name in ["read_log", "read_log_groups", "read_log_selected", "read_head"] {
         assert!(!code(name).contains("pg_locks") && !code(name).contains("annals_positions"), "{name} is the third");
     }
 }
