@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::{
     order::{Order, OrderCommand, OrderEvent, Turnover},
     place::{Engine, Place},
+    summary::Summary,
     work::Work,
 };
 
@@ -87,6 +88,19 @@ pub trait Orders: Send + Sync {
     /// Reads all events of all orders, in the order of the log where there is one, and folds them.
     async fn read_log(&self) -> Result<Turnovers> {
         bail!("it reads no log")
+    }
+
+    /// Makes a table with a row for each order of all events, anew and from the first of them, and gives their number.
+    ///
+    /// It is done when the table that readers see has the effect of every event. The contender has a read side that goes
+    /// through the log and writes to tables, or it abstains: nobody is measured with a loop that a user would have to write.
+    async fn rebuild(&self) -> Result<u64> {
+        bail!("it rebuilds nothing")
+    }
+
+    /// Reads the table that was made.
+    async fn summaries(&self) -> Result<Vec<(Uuid, Summary)>> {
+        bail!("it has no table")
     }
 
     /// Starts a subscriber that lasts as long as the orders are open, from the beginning of the log.

@@ -11,6 +11,7 @@ mod order;
 mod place;
 mod program;
 mod statistics;
+mod summary;
 mod usage;
 mod work;
 
@@ -26,6 +27,7 @@ pub use self::{
     place::{Engine, Place},
     program::{Asked, Entry, READY, run},
     statistics::{median, percentile},
+    summary::{Summary, SummaryRow},
     usage::{cpu_microseconds, peak_mib},
     work::Work,
 };

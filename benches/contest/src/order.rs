@@ -309,6 +309,12 @@ impl Turnover {
 }
 
 impl LineAdded {
+    /// What it comes to, as databases count.
+    #[must_use]
+    pub const fn total_cents(&self) -> i64 {
+        (self.quantity * self.unit_price_cents).cast_signed()
+    }
+
     /// One of forty products.
     fn numbered(number: u64) -> Self {
         Self {

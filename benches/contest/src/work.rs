@@ -4,11 +4,13 @@ use std::{fmt, ops::Range, sync::Arc, time::Instant};
 
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::{
     contender::{Orders, Turnovers},
     crew::{nanoseconds_since, on_one_order, through_orders},
     order::{Order, OrderCommand, OrderEvent, order_id},
+    summary,
 };
 
 /// How many tasks send commands to the one aggregate of [`Work::Contended`].
@@ -31,6 +33,9 @@ const BULK_HISTORY: u64 = 10;
 
 /// How often a log is read.
 const LOG_READS: u32 = 3;
+
+/// How often a table is rebuilt.
+const REBUILDS: u32 = 2;
 
 /// How many events an order of a log has.
 const LOG_HISTORY: u64 = 8;
@@ -82,6 +87,11 @@ pub enum Work {
         /// How many events.
         events: u64,
     },
+    /// Rebuilding a table from a log of this many events: a row for each order.
+    Rebuild {
+        /// How many events.
+        events: u64,
+    },
     /// A command whose reply is lost and that is sent again: how often is it executed?
     LostReply,
     /// A subscriber beside 32 writers: how many events does it miss?
@@ -122,13 +132,20 @@ impl Work {
                 Ok(events)
             }
             Self::Bulk => {
-                orders.fill_all(&histories(warm_up..warm_up + BULK_ORDERS, BULK_HISTORY)).await?;
+                orders.fill_all(&histories(warm_up..warm_up + BULK_ORDERS, bulk_history)).await?;
                 Ok(BULK_ORDERS * BULK_HISTORY)
             }
             Self::Log { events } => {
                 let numbers = 0..events.div_ceil(LOG_HISTORY);
-                fill(orders, numbers.clone(), LOG_HISTORY).await?;
+                fill(orders, numbers.clone(), |_| OrderEvent::history(LOG_HISTORY)).await?;
                 orders.read_log().await?;
+                Ok(numbers.end * LOG_HISTORY)
+            }
+            Self::Rebuild { events } => {
+                let numbers = 0..events.div_ceil(LOG_HISTORY);
+                fill(orders, numbers.clone(), OrderEvent::life).await?;
+                // So that there is a table which those who read it go on to see.
+                rebuild(orders, numbers.end).await?;
                 Ok(numbers.end * LOG_HISTORY)
             }
             Self::Among { .. } | Self::LostReply | Self::Beside => Ok(0),
@@ -149,8 +166,9 @@ impl Work {
             }
             Self::Load { events } => (run_loads(orders, loads(commands, events), events).await?, 1),
             Self::Among { orders: there } => (load_among(orders, there, commands).await?, 1),
-            Self::Bulk => (fill(orders, numbers, BULK_HISTORY).await?, BULK_ORDERS * BULK_HISTORY),
+            Self::Bulk => (fill(orders, numbers, bulk_history).await?, BULK_ORDERS * BULK_HISTORY),
             Self::Log { events } => (read_logs(orders, events).await?, events.div_ceil(LOG_HISTORY) * LOG_HISTORY),
+            Self::Rebuild { events } => (rebuilds(orders, events).await?, events.div_ceil(LOG_HISTORY) * LOG_HISTORY),
             Self::LostReply | Self::Beside => (Vec::new(), 0),
         };
         let seconds = started.elapsed().as_secs_f64();
@@ -187,6 +205,7 @@ impl Work {
                     ensure!(order == expected, "order {number} was filled and is {order:?}");
                 }
             }
+            Self::Rebuild { events } => summary::check(&orders.summaries().await?, events.div_ceil(LOG_HISTORY))?,
             // Each load and each read was checked.
             Self::Load { .. } | Self::Among { .. } | Self::Log { .. } | Self::LostReply | Self::Beside => {}
         }
@@ -201,7 +220,12 @@ impl Work {
             Self::Lifecycle { .. } | Self::Together { .. } => 4 * self.orders(commands),
             Self::Contended => CONTENDED_COMMANDS,
             Self::Bulk => BULK_HISTORY * self.orders(commands),
-            Self::Load { .. } | Self::Among { .. } | Self::Log { .. } | Self::LostReply | Self::Beside => 0,
+            Self::Load { .. }
+            | Self::Among { .. }
+            | Self::Log { .. }
+            | Self::Rebuild { .. }
+            | Self::LostReply
+            | Self::Beside => 0,
         }
     }
 
@@ -211,7 +235,7 @@ impl Work {
         match self {
             Self::New { .. } | Self::Lifecycle { .. } | Self::Together { .. } | Self::Contended => "command",
             Self::Load { .. } | Self::Among { .. } => "load",
-            Self::Bulk | Self::Log { .. } => "event",
+            Self::Bulk | Self::Log { .. } | Self::Rebuild { .. } => "event",
             Self::LostReply | Self::Beside => "question",
         }
     }
@@ -220,6 +244,12 @@ impl Work {
     #[must_use]
     pub const fn is_question(self) -> bool {
         matches!(self, Self::LostReply | Self::Beside)
+    }
+
+    /// Whether it reads what was filled before the clock starts.
+    #[must_use]
+    pub const fn is_reading(self) -> bool {
+        matches!(self, Self::Load { .. } | Self::Log { .. } | Self::Rebuild { .. })
     }
 
     /// In how many processes it is done at once.
@@ -239,6 +269,7 @@ impl Work {
             | Self::Load { .. }
             | Self::Among { .. }
             | Self::Log { .. }
+            | Self::Rebuild { .. }
             | Self::LostReply
             | Self::Beside => 0,
         }
@@ -263,6 +294,9 @@ impl fmt::Display for Work {
             Self::Among { orders } => write!(f, "among: loads of orders here and there, of {orders}, 1 task"),
             Self::Bulk => write!(f, "bulk: histories of {BULK_HISTORY} events, {BULK_ORDERS} orders at once, 1 task"),
             Self::Log { events } => write!(f, "log: {events} events, read and folded, 1 task"),
+            Self::Rebuild { events } => {
+                write!(f, "rebuild: {events} events into a table with a row for each order, 1 task")
+            }
             Self::LostReply => f.write_str("lost reply: a command that is sent again, with its request's name"),
             Self::Beside => write!(f, "beside: a subscriber beside {} writers", crate::checks::WRITERS),
         }
@@ -273,16 +307,23 @@ fn loads(commands: u64, events: u64) -> u64 {
     (commands * LOADED_EVENTS_PER_COMMAND / events).clamp(20, 1_000)
 }
 
-fn histories(numbers: Range<u64>, events: u64) -> Vec<(uuid::Uuid, Vec<OrderEvent>)> {
-    numbers.map(|number| (order_id(number), OrderEvent::history(events))).collect()
+type History = fn(u64) -> Vec<OrderEvent>;
+
+/// All have the same.
+fn bulk_history(_: u64) -> Vec<OrderEvent> {
+    OrderEvent::history(BULK_HISTORY)
+}
+
+fn histories(numbers: Range<u64>, history: History) -> Vec<(Uuid, Vec<OrderEvent>)> {
+    numbers.map(|number| (order_id(number), history(number))).collect()
 }
 
 /// Fills orders, a hundred at once. The time in which they are made up counts for all alike.
-async fn fill(orders: &Arc<dyn Orders>, numbers: Range<u64>, events: u64) -> Result<Vec<u64>> {
+async fn fill(orders: &Arc<dyn Orders>, numbers: Range<u64>, history: History) -> Result<Vec<u64>> {
     let (mut latencies, mut from) = (Vec::new(), numbers.start);
     while from < numbers.end {
         let to = numbers.end.min(from + BULK_ORDERS);
-        let histories = histories(from..to, events);
+        let histories = histories(from..to, history);
         let began = Instant::now();
         orders.fill_all(&histories).await?;
         latencies.push(nanoseconds_since(began));
@@ -330,4 +371,20 @@ async fn read_logs(orders: &Arc<dyn Orders>, events: u64) -> Result<Vec<u64>> {
         ensure!(found == expected, "a log was not read as it is: {found:?}");
     }
     Ok(latencies)
+}
+
+async fn rebuilds(orders: &Arc<dyn Orders>, events: u64) -> Result<Vec<u64>> {
+    let mut latencies = Vec::new();
+    for _ in 0..REBUILDS {
+        let began = Instant::now();
+        rebuild(orders, events.div_ceil(LOG_HISTORY)).await?;
+        latencies.push(nanoseconds_since(began));
+    }
+    Ok(latencies)
+}
+
+async fn rebuild(orders: &Arc<dyn Orders>, of: u64) -> Result<()> {
+    let (applied, there) = (orders.rebuild().await?, of * LOG_HISTORY);
+    ensure!(applied == there, "{applied} events were applied, and {there} are there");
+    Ok(())
 }

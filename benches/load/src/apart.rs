@@ -58,6 +58,9 @@ async fn measure_at_leisure(program: &Path, cell: &Cell) -> Result<Came> {
     for part in cell.part..cell.part + cell.work.processes() {
         running.push(Running::prepared(program, &Cell { part, ..cell.clone() }).await?);
     }
+    if cell.work.is_reading() {
+        disk::tidy_up(&cell.place).await?;
+    }
     let before = disk::log_position(&cell.place).await?;
     for process in &mut running {
         process.begin().await?;

@@ -7,6 +7,9 @@ use clap::{Parser, ValueEnum};
 
 use crate::log;
 
+/// Of how many events of a log one is in the log that a table is rebuilt from.
+const REBUILT_SHARE: u64 = 5;
+
 /// Runs the same work on annals, on hand-written SQL and on bare INSERTs, and prints one table.
 ///
 /// Each round runs every contender in turn, each in a process of its own on a fresh database. What is printed are the
@@ -32,7 +35,7 @@ pub(crate) struct Args {
     pub(crate) database_url: Option<String>,
 
     /// What is done.
-    #[arg(long, value_delimiter = ',', default_values_t = [Kind::New, Kind::Lifecycle, Kind::Together, Kind::Contended, Kind::Load, Kind::Bulk, Kind::Fold, Kind::Questions])]
+    #[arg(long, value_delimiter = ',', default_values_t = [Kind::New, Kind::Lifecycle, Kind::Together, Kind::Contended, Kind::Load, Kind::Bulk, Kind::Fold, Kind::Rebuild, Kind::Questions])]
     work: Vec<Kind>,
 
     /// How many commands a contender runs; loads follow from it.
@@ -100,6 +103,8 @@ enum Kind {
     Bulk,
     /// A log of each contender's own, read and folded.
     Fold,
+    /// A table, rebuilt from a log of each contender's own: a fifth of `--events`, as some commit each event.
+    Rebuild,
     /// What is asked and not measured: lost replies, and subscribers beside writers.
     Questions,
     /// The log of annals, from its beginning to its end: by annals and by hand, on the same rows.
@@ -134,6 +139,9 @@ impl Args {
             Kind::Load => [1_000, 10_000].map(|events| Work::Load { events }).into(),
             Kind::Bulk => vec![Work::Bulk],
             Kind::Fold => self.events.iter().map(|events| Work::Log { events: *events }).collect(),
+            Kind::Rebuild => {
+                self.events.iter().map(|events| Work::Rebuild { events: events.div_ceil(REBUILT_SHARE) }).collect()
+            }
             Kind::Questions => vec![Work::LostReply, Work::Beside],
             // Measured in another way.
             Kind::Log | Kind::Latency | Kind::Http | Kind::Sweep | Kind::Import | Kind::Grown => Vec::new(),

@@ -6,16 +6,19 @@ use std::sync::{
 };
 
 use ::annals::{
-    Aggregate, Append, EventStore, EventStoreExt as _, Id, IdempotencyKey, Limits, LogQuery, NewEvent, PostgresStore,
-    RecordedEvent, Repository, SqliteStore, Subscription, Upcasters,
+    Aggregate, Append, EventStore, EventStoreExt as _, ExpectedVersion, Id, IdempotencyKey, Limits, LogQuery, NewEvent,
+    PostgresStore, Projector, RecordedEvent, Repository, SqliteStore, Subscription, Transactional as _, Upcasters,
+    Work as _,
 };
 use annals_contest::{
-    Contender, Engine, Order, OrderCommand, OrderEvent, OrderRejection, Orders, Place, Seen, Turnovers, Work,
-    async_trait,
+    Contender, Engine, Order, OrderCommand, OrderEvent, OrderRejection, Orders, Place, Seen, Summary, SummaryRow,
+    Turnovers, Work, async_trait,
 };
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+use super::summaries::{SELECT_SUMMARIES, Summaries};
 
 /// How many orders the cache keeps: as many as there are tasks, and some more.
 const CACHED_ORDERS: usize = 1_024;
@@ -181,7 +184,9 @@ impl Orders for Opened {
     }
 
     async fn fill_all(&self, histories: &[(Uuid, Vec<OrderEvent>)]) -> Result<()> {
-        let appends: Result<Vec<_>> = histories.iter().map(|(order, history)| append_of(*order, history)).collect();
+        // They are new, and it says so: what names its version needs no receipt to be known again.
+        let begin = |(order, history): &(Uuid, Vec<_>)| Ok(append_of(*order, history)?.expected(ExpectedVersion::New));
+        let appends: Result<Vec<_>> = histories.iter().map(begin).collect();
         for answer in self.store.events().append(appends?).await {
             answer?;
         }
@@ -200,6 +205,29 @@ impl Orders for Opened {
         };
         self.store.events().read_log(&LogQuery::all(), &mut visit).await?;
         Ok(turnovers)
+    }
+
+    /// The first time there is nothing to rebuild: the table is made.
+    async fn rebuild(&self) -> Result<u64> {
+        let summaries = Summaries::default();
+        let applied = Arc::clone(&summaries.applied);
+        match &self.store {
+            Store::Sqlite(store) => Projector::new(store, summaries)?.rebuild().await?,
+            Store::Postgres(store) => Projector::new(store, summaries)?.rebuild().await?,
+        }
+        Ok(applied.load(Ordering::Relaxed))
+    }
+
+    async fn summaries(&self) -> Result<Vec<(Uuid, Summary)>> {
+        let rows: Vec<SummaryRow> = match &self.store {
+            Store::Sqlite(store) => {
+                sqlx::query_as(SELECT_SUMMARIES).fetch_all(store.begin().await?.connection()).await?
+            }
+            Store::Postgres(store) => {
+                sqlx::query_as(SELECT_SUMMARIES).fetch_all(store.begin().await?.connection()).await?
+            }
+        };
+        Ok(rows.into_iter().map(Summary::of_row).collect())
     }
 
     async fn subscribe(&self, seen: Seen) -> Result<()> {

@@ -3,15 +3,19 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use annals_contest::{
-    Contender, Engine, Order, OrderCommand, OrderEvent, Orders, Place, Seen, Turnovers, Work, async_trait,
+    Contender, Engine, Order, OrderCommand, OrderEvent, Orders, Place, Seen, Summary, SummaryRow, Turnovers, Work,
+    async_trait,
 };
 use anyhow::Result;
 use futures_util::TryStreamExt as _;
 use sqlx::{
-    AssertSqlSafe, Row as _, SqlSafeStr as _, SqlStr, SqliteConnection, SqlitePool,
+    AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _, SqlSafeStr as _, SqlStr, SqliteConnection,
+    SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use uuid::Uuid;
+
+use super::summaries::{SELECT_SUMMARIES, Shape, rebuild_on_sqlite};
 
 const CREATE_TABLE: &str = "
     CREATE TABLE IF NOT EXISTS events (
@@ -48,6 +52,11 @@ pub(super) struct ByHand {
     pub(super) connections: u32,
 }
 
+impl ByHand {
+    /// The database within its directory.
+    pub(super) const FILE: &str = "by_hand.db";
+}
+
 #[async_trait]
 impl Contender for ByHand {
     fn name(&self) -> String {
@@ -72,7 +81,7 @@ impl Contender for ByHand {
     }
 
     async fn open(&self, place: &Place) -> Result<Arc<dyn Orders>> {
-        let pool = pool(&place.directory()?.join("by_hand.db"), self.connections).await?;
+        let pool = pool(&place.directory()?.join(Self::FILE), self.connections).await?;
         sqlx::query(CREATE_TABLE).execute(&pool).await?;
         Ok(Arc::new(Opened { pool }))
     }
@@ -86,6 +95,8 @@ pub(crate) async fn pool(file: &Path, connections: u32) -> Result<SqlitePool> {
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(Duration::from_secs(5));
+    // The first makes the file a WAL by itself: others that come at the same time are told that it is locked.
+    options.clone().connect().await?.close().await?;
     let pool = SqlitePoolOptions::new()
         .max_connections(connections)
         .min_connections(connections)
@@ -160,6 +171,15 @@ impl Orders for Opened {
             turnovers.add(&OrderEvent::decode(row.try_get(0)?, row.try_get(1)?)?);
         }
         Ok(turnovers)
+    }
+
+    async fn rebuild(&self) -> Result<u64> {
+        rebuild_on_sqlite(&self.pool, Shape::Each).await
+    }
+
+    async fn summaries(&self) -> Result<Vec<(Uuid, Summary)>> {
+        let rows: Vec<SummaryRow> = sqlx::query_as(SELECT_SUMMARIES).fetch_all(&self.pool).await?;
+        Ok(rows.into_iter().map(Summary::of_row).collect())
     }
 
     async fn subscribe(&self, seen: Seen) -> Result<()> {

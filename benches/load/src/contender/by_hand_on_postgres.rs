@@ -5,7 +5,8 @@
 use std::sync::{Arc, Mutex};
 
 use annals_contest::{
-    Contender, Engine, Order, OrderCommand, OrderEvent, Orders, Place, Seen, Turnovers, Work, async_trait,
+    Contender, Engine, Order, OrderCommand, OrderEvent, Orders, Place, Seen, Summary, SummaryRow, Turnovers, Work,
+    async_trait,
 };
 use anyhow::{Context as _, Result, anyhow, bail};
 use futures_util::TryStreamExt as _;
@@ -16,6 +17,7 @@ use uuid::Uuid;
 use super::{
     BASELINE,
     by_hand::{follow, newer, rows_of},
+    summaries::{SELECT_SUMMARIES, Shape, rebuild_on_postgres},
 };
 
 /// `json` and not `jsonb`: it is written faster, and annals has it too.
@@ -209,6 +211,15 @@ impl Orders for Opened {
             turnovers.add(&OrderEvent::decode(row.try_get(0)?, row.try_get(1)?)?);
         }
         Ok(turnovers)
+    }
+
+    async fn rebuild(&self) -> Result<u64> {
+        rebuild_on_postgres(&self.pool, Shape::Each).await
+    }
+
+    async fn summaries(&self) -> Result<Vec<(Uuid, Summary)>> {
+        let rows: Vec<SummaryRow> = sqlx::query_as(SELECT_SUMMARIES).fetch_all(&self.pool).await?;
+        Ok(rows.into_iter().map(Summary::of_row).collect())
     }
 
     async fn subscribe(&self, seen: Seen) -> Result<()> {

@@ -8,8 +8,10 @@ mod by_hand;
 mod by_hand_on_annals;
 mod by_hand_on_postgres;
 mod raw;
+mod summaries;
 
 pub(crate) use self::annals::Annals;
+use self::summaries::SummedUp;
 pub(crate) use by_hand::pool as sqlite_pool;
 
 /// The contender that all others are compared with.
@@ -20,7 +22,7 @@ const AS_THE_FIRST: &str = "does here what the first of its name does";
 
 /// Work at which all variants of one contender do the same.
 const fn is_same_for_variants(work: Work) -> bool {
-    matches!(work, Work::Bulk | Work::Log { .. } | Work::LostReply | Work::Beside)
+    matches!(work, Work::Bulk | Work::Log { .. } | Work::Rebuild { .. } | Work::LostReply | Work::Beside)
 }
 
 /// All contenders, in the order of the table.
@@ -37,6 +39,7 @@ fn on_sqlite() -> Vec<Box<dyn Contender>> {
     vec![
         Box::new(ByHand { connections: 4 }),
         Box::new(ByHand { connections: 1 }),
+        Box::new(SummedUp(Engine::Sqlite)),
         Box::new(ByHandOnAnnals),
         Box::new(Annals { without_queue: true, ..annals }),
         Box::new(annals),
@@ -61,6 +64,7 @@ fn on_postgres() -> Vec<Box<dyn Contender>> {
         Box::new(ByHandOnPostgres { connections: 4, without_pings: false }),
         Box::new(ByHandOnPostgres { connections: 64, without_pings: false }),
         Box::new(ByHandOnPostgres { connections: 16, without_pings: true }),
+        Box::new(SummedUp(Engine::Postgres)),
         Box::new(Annals { without_queue: true, ..annals }),
         Box::new(annals),
         Box::new(Annals { keys: true, ..annals }),

@@ -81,7 +81,7 @@ pub(super) const fn abstains(work: Work) -> Option<&'static str> {
         Work::Together { .. } => Some("it waits for nobody, and another process is another task"),
         Work::Contended => Some("without versions there is nothing to contend for"),
         Work::Bulk => Some("it has no histories"),
-        Work::Load { .. } | Work::Among { .. } | Work::Log { .. } => Some("it only writes"),
+        Work::Load { .. } | Work::Among { .. } | Work::Log { .. } | Work::Rebuild { .. } => Some("it only writes"),
         Work::LostReply | Work::Beside => Some("it decides nothing and follows nothing"),
     }
 }

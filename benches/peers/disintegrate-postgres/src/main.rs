@@ -5,7 +5,7 @@ mod orders;
 
 use std::sync::Arc;
 
-use annals_contest::{Contender, Engine, Orders, Place, async_trait};
+use annals_contest::{Contender, Engine, Orders, Place, Work, async_trait};
 use anyhow::Result;
 use disintegrate::serde::json::Json;
 use disintegrate_postgres::PgEventStore;
@@ -33,6 +33,10 @@ impl Contender for Disintegrate {
 
     fn engine(&self) -> Engine {
         Engine::Postgres
+    }
+
+    fn abstains(&self, work: Work) -> Option<&'static str> {
+        matches!(work, Work::Rebuild { .. }).then_some("what it has for that is not written here yet")
     }
 
     async fn open(&self, place: &Place) -> Result<Arc<dyn Orders>> {

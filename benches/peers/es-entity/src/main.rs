@@ -38,7 +38,11 @@ impl Contender for EsEntityContender {
     }
 
     fn abstains(&self, work: Work) -> Option<&'static str> {
-        matches!(work, Work::Beside).then_some("its hooks are run by whoever writes, none follows a log")
+        match work {
+            Work::Beside => Some("its hooks are run by whoever writes, none follows a log"),
+            Work::Rebuild { .. } => Some("its hooks are run by whoever writes, none is run again"),
+            _ => None,
+        }
     }
 
     async fn open(&self, place: &Place) -> Result<Arc<dyn Orders>> {

@@ -2,6 +2,7 @@
 
 mod order;
 mod orders;
+mod summaries;
 
 use std::sync::Arc;
 

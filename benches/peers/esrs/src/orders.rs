@@ -1,10 +1,13 @@
 //! Orders in esrs: its manager runs the commands, its store takes histories and streams the log.
 
-use annals_contest::{Order, OrderCommand, OrderEvent, Orders, Turnovers, async_trait};
+use std::sync::{Arc, atomic::Ordering};
+
+use annals_contest::{Order, OrderCommand, OrderEvent, Orders, Summary, SummaryRow, Turnovers, async_trait};
 use anyhow::{Context as _, Result, bail};
 use esrs::{
     AggregateState,
     manager::AggregateManager,
+    rebuilder::{PgRebuilder, Rebuilder as _},
     store::{
         EventStore as _,
         postgres::{PgStore, PgStoreBuilder, PgStoreError},
@@ -14,7 +17,10 @@ use futures::TryStreamExt as _;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::order::OrderAggregate;
+use crate::{
+    order::OrderAggregate,
+    summaries::{CREATE_TABLE, SELECT_SUMMARIES, Summaries},
+};
 
 /// How often a command is run again that met another.
 const TRIES: u32 = 1_000;
@@ -72,6 +78,22 @@ impl Orders for EsrsOrders {
             folded.add(event.payload());
         }
         Ok(folded)
+    }
+
+    /// Order by order, each in a transaction: its other way, all at once, deletes a row before each event.
+    async fn rebuild(&self) -> Result<u64> {
+        let summaries = Summaries::default();
+        let applied = Arc::clone(&summaries.applied);
+        sqlx::query(CREATE_TABLE).execute(&self.pool).await?;
+        let rebuilder =
+            PgRebuilder::<OrderAggregate>::new().with_transactional_event_handlers(vec![Box::new(summaries)]);
+        rebuilder.by_aggregate_id(self.pool.clone()).await?;
+        Ok(applied.load(Ordering::Relaxed))
+    }
+
+    async fn summaries(&self) -> Result<Vec<(Uuid, Summary)>> {
+        let rows: Vec<SummaryRow> = sqlx::query_as(SELECT_SUMMARIES).fetch_all(&self.pool).await?;
+        Ok(rows.into_iter().map(Summary::of_row).collect())
     }
 
     async fn close(&self) -> Result<()> {

@@ -35,6 +35,7 @@ const fn abstains(keeps: bool, work: Work) -> Option<&'static str> {
         Work::New { .. } | Work::Lifecycle { .. } | Work::Together { .. } | Work::Contended => None,
         _ if keeps => Some("nothing in it decides by what is kept"),
         Work::Load { events } if events > MOST_EVENTS => Some("an aggregate has at most 65,535 events"),
+        Work::Rebuild { .. } => Some("what it has for that is not written here yet"),
         _ => None,
     }
 }

@@ -9,3 +9,10 @@ CREATE TABLE IF NOT EXISTS events (
     metadata json NOT NULL,
     PRIMARY KEY (aggregate_type, aggregate_id, sequence)
 );
+-- A table for each kind of view, as well.
+CREATE TABLE IF NOT EXISTS order_summaries (
+    view_id text NOT NULL,
+    version bigint NOT NULL CHECK (version >= 0),
+    payload json NOT NULL,
+    PRIMARY KEY (view_id)
+);

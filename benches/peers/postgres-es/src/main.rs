@@ -2,12 +2,13 @@
 
 mod order;
 mod orders;
+mod summaries;
 
 use std::sync::Arc;
 
 use annals_contest::{Contender, Engine, Orders, Place, Work, async_trait};
 use anyhow::Result;
-use postgres_es::PostgresEventRepository;
+use postgres_es::{PostgresEventRepository, PostgresViewRepository};
 use sqlx::{Executor as _, postgres::PgPoolOptions};
 
 use self::orders::{CqrsOrders, abstains};
@@ -42,7 +43,7 @@ impl Contender for PostgresEs {
         let options = PgPoolOptions::new().max_connections(CONNECTIONS).min_connections(CONNECTIONS);
         let pool = options.test_before_acquire(false).connect(place.url()?).await?;
         pool.execute(include_str!("events.sql")).await?;
-        Ok(Arc::new(CqrsOrders::new(pool, PostgresEventRepository::new)))
+        Ok(Arc::new(CqrsOrders::new(pool, PostgresEventRepository::new, PostgresViewRepository::new)))
     }
 }
 

@@ -2,17 +2,20 @@
 
 use std::sync::{Arc, Mutex};
 
-use annals_contest::{Order, OrderCommand, OrderEvent, Orders, Turnovers, Work, async_trait};
+use annals_contest::{Order, OrderCommand, OrderEvent, Orders, Summary, Turnovers, Work, async_trait};
 use anyhow::{Result, anyhow, bail, ensure};
 use cqrs_es::{
     Aggregate as _, AggregateContext as _, AggregateError, CqrsFramework, DomainEvent as _, EventEnvelope,
     EventStore as _, Query,
-    persist::{PersistedEventRepository, PersistedEventStore, QueryReplay, SerializedEvent},
+    persist::{PersistedEventRepository, PersistedEventStore, QueryReplay, SerializedEvent, ViewRepository},
 };
-use sqlx::{Database, Pool};
+use sqlx::{Database, Executor, FromRow, IntoArguments, Pool};
 use uuid::Uuid;
 
-use crate::order::{Happened, OrderAggregate};
+use crate::{
+    order::{Happened, OrderAggregate},
+    summaries::{self, OrderView, TABLE},
+};
 
 /// How often a command is run again that met another.
 const TRIES: u32 = 1_000;
@@ -20,22 +23,24 @@ const TRIES: u32 = 1_000;
 /// The framework, its store and its repository, over one pool.
 ///
 /// The store is asked where no command is run: the framework gives its own to nobody.
-pub(crate) struct CqrsOrders<D: Database, R: PersistedEventRepository> {
+pub(crate) struct CqrsOrders<D: Database, R: PersistedEventRepository, V> {
     framework: CqrsFramework<OrderAggregate, PersistedEventStore<R, OrderAggregate>>,
     store: PersistedEventStore<R, OrderAggregate>,
     repository: R,
     new_repository: fn(Pool<D>) -> R,
+    new_views: fn(&str, Pool<D>) -> V,
     pool: Pool<D>,
 }
 
-impl<D: Database, R: PersistedEventRepository> CqrsOrders<D, R> {
-    pub(crate) fn new(pool: Pool<D>, new_repository: fn(Pool<D>) -> R) -> Self {
+impl<D: Database, R: PersistedEventRepository, V> CqrsOrders<D, R, V> {
+    pub(crate) fn new(pool: Pool<D>, new_repository: fn(Pool<D>) -> R, new_views: fn(&str, Pool<D>) -> V) -> Self {
         let store = || PersistedEventStore::new_event_store(new_repository(pool.clone()));
         Self {
             framework: CqrsFramework::new(store(), Vec::new(), ()),
             store: store(),
             repository: new_repository(pool.clone()),
             new_repository,
+            new_views,
             pool,
         }
     }
@@ -51,7 +56,15 @@ pub(crate) const fn abstains(work: Work) -> Option<&'static str> {
 }
 
 #[async_trait]
-impl<D: Database, R: PersistedEventRepository + 'static> Orders for CqrsOrders<D, R> {
+impl<D, R, V> Orders for CqrsOrders<D, R, V>
+where
+    D: Database,
+    R: PersistedEventRepository + 'static,
+    V: ViewRepository<OrderView, OrderAggregate> + 'static,
+    for<'c> &'c Pool<D>: Executor<'c, Database = D>,
+    for<'q> D::Arguments<'q>: IntoArguments<'q, D>,
+    (String,): for<'r> FromRow<'r, D::Row>,
+{
     async fn execute(&self, order: Uuid, command: &OrderCommand) -> Result<()> {
         let id = order.to_string();
         for _ in 0..TRIES {
@@ -96,6 +109,24 @@ impl<D: Database, R: PersistedEventRepository + 'static> Orders for CqrsOrders<D
         ensure!(failure.is_none(), "a replay failed: {failure:?}");
         let turnovers = folded.lock().map_err(|_| anyhow!("a query panicked"))?.clone();
         Ok(turnovers)
+    }
+
+    /// The views are deleted before, as a replay finds them by their versions.
+    async fn rebuild(&self) -> Result<u64> {
+        self.pool.execute("DELETE FROM order_summaries").await?;
+        let (events, views) = ((self.new_repository)(self.pool.clone()), (self.new_views)(TABLE, self.pool.clone()));
+        summaries::replay(events, views).await
+    }
+
+    async fn summaries(&self) -> Result<Vec<(Uuid, Summary)>> {
+        let views = (self.new_views)(TABLE, self.pool.clone());
+        let ids: Vec<(String,)> = sqlx::query_as("SELECT view_id FROM order_summaries").fetch_all(&self.pool).await?;
+        let mut summaries = Vec::new();
+        for (id,) in ids {
+            let view = views.load(&id).await?.ok_or_else(|| anyhow!("there is no view of {id}"))?;
+            summaries.push((id.parse()?, view.0));
+        }
+        Ok(summaries)
     }
 
     async fn close(&self) -> Result<()> {

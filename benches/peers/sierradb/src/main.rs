@@ -46,6 +46,7 @@ impl Contender for SierraContender {
         match work {
             Work::Together { .. } => Some("its engine is embedded: one process has the files"),
             Work::Beside => Some("its server has subscriptions, its engine has none"),
+            Work::Rebuild { .. } => Some("it has no projections"),
             Work::New { .. }
             | Work::Lifecycle { .. }
             | Work::Contended

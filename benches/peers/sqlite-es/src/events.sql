@@ -9,3 +9,10 @@ CREATE TABLE IF NOT EXISTS events (
     metadata text NOT NULL,
     PRIMARY KEY (aggregate_type, aggregate_id, sequence)
 ) STRICT;
+-- A table for each kind of view, as well.
+CREATE TABLE IF NOT EXISTS order_summaries (
+    view_id text NOT NULL,
+    version integer NOT NULL CHECK (version >= 0),
+    payload text NOT NULL,
+    PRIMARY KEY (view_id)
+) STRICT;

@@ -5,12 +5,14 @@
 mod order;
 #[path = "../../postgres-es/src/orders.rs"]
 mod orders;
+#[path = "../../postgres-es/src/summaries.rs"]
+mod summaries;
 
 use std::sync::Arc;
 
 use annals_contest::{Contender, Engine, Orders, Place, Work, async_trait};
 use anyhow::Result;
-use sqlite_es::SqliteEventRepository;
+use sqlite_es::{SqliteEventRepository, SqliteViewRepository};
 use sqlx::{
     Executor as _,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
@@ -55,7 +57,7 @@ impl Contender for SqliteEs {
         let options = SqlitePoolOptions::new().max_connections(CONNECTIONS).min_connections(CONNECTIONS);
         let pool = options.test_before_acquire(false).connect_with(file).await?;
         pool.execute(include_str!("events.sql")).await?;
-        Ok(Arc::new(CqrsOrders::new(pool, SqliteEventRepository::new)))
+        Ok(Arc::new(CqrsOrders::new(pool, SqliteEventRepository::new, SqliteViewRepository::new)))
     }
 }
 

@@ -48,6 +48,7 @@ impl Contender for UmaContender {
         match (self, work) {
             (_, Work::Together { .. }) => Some("one process has the file: others come to its server"),
             (Self::Embedded, Work::Beside) => Some("its server has subscriptions, its engine has none"),
+            (_, Work::Rebuild { .. }) => Some("it has no projections"),
             _ => None,
         }
     }
