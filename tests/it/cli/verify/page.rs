@@ -1,7 +1,7 @@
 //! A page of a file that cannot be read, and whoever reads the findings going away.
 
 use std::{
-    io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _},
+    io::{PipeWriter, Seek as _, SeekFrom, Write as _},
     path::Path,
     process::Stdio,
 };
@@ -72,22 +72,49 @@ async fn a_page_that_is_overwritten_is_named_and_nothing_crashes() {
     assert!(behind >= 6, "{behind} of {named}");
 }
 
-/// What a shell does to `annals verify | head -1`.
+/// What a check says whose standard output goes to this: the exit code, and what it wrote to standard error.
+fn checked_into(url: &str, format: &str, out: impl Into<Stdio>) -> (i32, String) {
+    let mut command = annals(&["verify", "--database-url", url, "--format", format]);
+    let (code, _, err) = ended(command.stdout(out).stderr(Stdio::piped()).spawn().unwrap().wait_with_output().unwrap());
+    (code, err)
+}
+
+/// A pipe that nobody reads.
+fn unread() -> PipeWriter {
+    std::io::pipe().unwrap().1
+}
+
+/// What a shell does to `annals verify | head -1`: hundreds of findings, and one that fits into any buffer.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_has_seen_enough_ends_the_check() {
     let (ground, _shop) = Ground::sqlite().await;
-    let plot = ground.plot("all_wrong").await;
-    plot.plant("UPDATE annals_events SET checksum = checksum + 1").await;
-    let mut command = annals(&["verify", "--database-url", &plot.url]);
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    drop(child.stdout.take());
-    let mut err = String::new();
-    BufReader::new(child.stderr.take().unwrap()).read_to_string(&mut err).unwrap();
-    assert_eq!((child.wait().unwrap().code(), err.as_str()), (Some(3), ""));
-    // And none that cannot.
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    let all = BufReader::new(child.stdout.take().unwrap()).lines().count();
-    assert_eq!((child.wait().unwrap().code(), all > 300), (Some(3), true), "{all} lines");
+    for (name, of) in [("all_wrong", ""), ("one_wrong", " WHERE position = 1")] {
+        let plot = ground.plot(name).await;
+        plot.plant(&format!("UPDATE annals_events SET checksum = checksum + 1{of}")).await;
+        for format in ["table", "json", "jsonl"] {
+            assert_eq!(checked_into(&plot.url, format, unread()), (3, String::new()), "{name} {format}");
+        }
+        // And none that cannot.
+        let (code, out, _) = run_on(&plot.url, &["verify"]);
+        let enough = if of.is_empty() { 301 } else { 2 };
+        assert!(code == 3 && out.lines().count() >= enough, "{name}: {code}: {out}");
+    }
+    let whole = ground.plot("nothing_wrong").await;
+    assert_eq!(checked_into(&whole.url, "jsonl", unread()), (0, String::new()));
+}
+
+/// A full disk is no reader that has seen enough: what was found is nowhere.
+#[tokio::test(flavor = "multi_thread")]
+#[cfg(target_os = "linux")]
+async fn findings_that_cannot_be_written_fail_the_check() {
+    let (ground, _shop) = Ground::sqlite().await;
+    for (name, of) in [("all_lost", ""), ("one_lost", " WHERE position = 1")] {
+        let plot = ground.plot(name).await;
+        plot.plant(&format!("UPDATE annals_events SET checksum = checksum + 1{of}")).await;
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let (code, err) = checked_into(&plot.url, "table", full);
+        assert!(code == 1 && err.contains("No space left on device"), "{name}: {code}: {err}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -67,26 +67,31 @@ pub async fn run(session: &Session, args: &VerifyArgs) -> Result<Ended, Failure>
     let report = {
         let check = on!(&database, store => check(store, known, &output, &bar, &closed));
         tokio::select! {
-            report = check => report?,
+            report = check => Some(report?),
             // Nobody reads what is found, or it cannot be written: no reason to look for more.
-            () = closed.notified() => {
-                bar.clear();
-                let output = taken(output);
-                // Whoever has read enough knows by then that something is wrong.
-                return if output.kinds().is_empty() { Err(output.broken()) } else { Ok(Ended::No(String::new())) };
-            }
+            () = closed.notified() => None,
         }
     };
     bar.clear();
     let (took, output) = (began.elapsed(), taken(output));
     let kinds = output.kinds();
-    output.end(&report, took)?;
-    if report.is_sound() {
-        printer.words(format!("{}: nothing is wrong", account::of(&report, took)));
-        return Ok(Ended::Done);
+    let ended = match report {
+        Some(report) => output.end(&report, took).map(|()| report),
+        None => Err(output.broken()),
+    };
+    match ended {
+        Ok(report) if report.is_sound() => {
+            printer.words(format!("{}: nothing is wrong", account::of(&report, took)));
+            Ok(Ended::Done)
+        }
+        Ok(report) => {
+            printer.words(account::of(&report, took));
+            Ok(Ended::No(account::wrong(&report, &kinds)))
+        }
+        // Whoever has read enough knows by then that something is wrong.
+        Err(Failure::Closed) if !kinds.is_empty() => Ok(Ended::No(String::new())),
+        Err(failure) => Err(failure),
     }
-    printer.words(account::of(&report, took));
-    Ok(Ended::No(account::wrong(&report, &kinds)))
 }
 
 fn taken(output: Mutex<Output>) -> Output {
