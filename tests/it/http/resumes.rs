@@ -110,8 +110,9 @@ fn ordering(process: &Process, bank: &Bank, settings: fn(IdempotencyLayerBuilder
     })
 }
 
+/// A lease that a test can wait for, and that an attempt keeps to on a machine with much else to do.
 fn short(layer: IdempotencyLayerBuilder) -> IdempotencyLayerBuilder {
-    layer.lease(Duration::from_millis(100)).in_flight(InFlight::Wait(Duration::from_secs(30)))
+    layer.lease(Duration::from_millis(500)).in_flight(InFlight::Wait(Duration::from_secs(30)))
 }
 
 async fn http_d02_the_next_attempt_goes_on_at_the_last_recovery_point(kind: Kind) {

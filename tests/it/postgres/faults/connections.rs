@@ -39,7 +39,7 @@ async fn connected(options: &PostgresOptions, url: &str) -> PostgresStore {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_away_is_unavailable_and_one_that_comes_back_is_found() {
     let mut server = Server::options().tcp().start().await.unwrap();
-    let soon = || PostgresStore::options().acquire_timeout(Duration::from_millis(300));
+    let soon = || PostgresStore::options().acquire_timeout(Duration::from_millis(600));
     for url in [server.url("postgres"), server.tcp_url(server.tcp_address().unwrap(), "postgres")] {
         let store = in_time("a first connection", connected(&soon(), &url)).await;
         let id = Uuid::now_v7();
@@ -61,7 +61,7 @@ async fn a_server_that_is_away_is_unavailable_and_one_that_comes_back_is_found()
         server.start_again().await;
         let appended = in_time("the retry", annals::append(&store, append, Retry::default())).await.unwrap();
         assert!(!appended.replayed, "what cannot have arrived was there");
-        let store = in_time("a new connection", connected(&soon(), &url)).await;
+        let store = in_time("a new connection", connected(&PostgresStore::options(), &url)).await;
         assert_eq!(store.collect_stream(&StreamQuery::of(id)).await.unwrap().len(), 2);
     }
 }
