@@ -5,9 +5,9 @@ use std::ops::Range;
 use annals::{Append, ExpectedVersion, NewEvent, Upcasters};
 use annals_contest::{OrderEvent, Place, order_id};
 use anyhow::Result;
-use sqlx::{Connection as _, PgConnection};
 
 use super::order_log::{Lot, Store};
+use crate::disk;
 
 /// How many orders live side by side: their appends stand between one another's.
 const ORDERS_AT_ONCE: u64 = 512;
@@ -18,21 +18,14 @@ pub(crate) const EVENTS_PER_ORDER: u64 = 8;
 /// Where an order's appends begin in its history.
 const APPENDS: [Range<usize>; 4] = [0..5, 5..6, 6..7, 7..8];
 
-/// So that a statement by hand is planned as well as it can be, and neither reader has to tidy up after the writer.
-const TIDY_UP: &str = "VACUUM (ANALYZE) annals_events";
-
 /// Writes the orders with these numbers, in two halves at once.
 pub(crate) async fn fill(place: &Place, orders: Range<u64>) -> Result<()> {
     let store = Store::open(place).await?;
     let middle = orders.start.midpoint(orders.end);
     tokio::try_join!(fill_one_by_one(&store, orders.start..middle), fill_one_by_one(&store, middle..orders.end))?;
     store.close().await;
-    if let Place::Url(url) = place {
-        let mut connection = PgConnection::connect(url).await?;
-        sqlx::query(TIDY_UP).execute(&mut connection).await?;
-        connection.close().await?;
-    }
-    Ok(())
+    // So that a statement by hand is planned as well as it can be, and neither reader has to tidy up after the writer.
+    disk::tidy_up(place).await
 }
 
 async fn fill_one_by_one(store: &Store, orders: Range<u64>) -> Result<()> {

@@ -5,6 +5,8 @@ use annals_contest::Place;
 use anyhow::Result;
 use sqlx::{Connection as _, PgConnection, SqliteConnection};
 
+use crate::disk;
+
 /// The database within its directory.
 const FILE: &str = "sweep.db";
 
@@ -37,9 +39,6 @@ const FILL_POSTGRES: &str = "
            201, '[[\"content-type\",\"application/json\"]]', 'whole', decode(repeat(md5(number::text), 10), 'hex')
     FROM generate_series(1, $1) AS number";
 
-/// What a server that has been running has done by then.
-const TIDY_UP: &str = "VACUUM (ANALYZE) annals_responses";
-
 /// A store with what has expired.
 #[derive(Debug, Clone)]
 pub(super) enum Store {
@@ -65,7 +64,7 @@ impl Store {
                 let store = PostgresStore::connect(url).await?;
                 let mut connection = PgConnection::connect(url).await?;
                 sqlx::query(FILL_POSTGRES).bind(count).execute(&mut connection).await?;
-                sqlx::query(TIDY_UP).execute(&mut connection).await?;
+                disk::tidy_up(place).await?;
                 sqlx::query("CHECKPOINT").execute(&mut connection).await?;
                 connection.close().await?;
                 Self::Postgres(store)
