@@ -21,8 +21,7 @@ pub(super) const GROUP_EVENTS: u64 = 64;
 /// The most bytes of a payload and its metadata, together, that come in a group. The driver reads 50 rows ahead: 13 MB.
 const TEXT_BYTES: i64 = 4 << 10;
 
-/// Reads a stream from one sequence to another, as far as its events come in groups. Returns which
-/// comes next.
+/// Reads a stream from one sequence to another, as far as its events come in groups. Returns which comes next.
 pub(super) async fn stream(
     connection: &mut SqliteConnection,
     aggregate_id: Uuid,
@@ -33,8 +32,7 @@ pub(super) async fn stream(
     read(connection, query, (from, to), |event| event.sequence, see).await
 }
 
-/// Reads the log from one position to another, as far as its events come in groups. Returns which
-/// comes next.
+/// Reads the log from one position to another, as far as its events come in groups. Returns which comes next.
 pub(super) async fn log(
     connection: &mut SqliteConnection,
     (from, to): (u64, u64),

@@ -167,9 +167,10 @@ impl SqliteOptions {
 
     /// Sets a pragma on every connection, such as `cache_size`.
     ///
-    /// The connection that writes has `temp_store=MEMORY`, also for SQL of the application's in its transactions: whoever sorts or
-    /// changes much there may set it to `FILE`.
     /// See [SQLite's list](https://www.sqlite.org/pragma.html). Name and value are taken as they stand: never from input.
+    ///
+    /// The connection that writes has `temp_store=MEMORY`, also for the application's own SQL in its transactions: whoever
+    /// sorts or changes much there may set it to `FILE`.
     #[must_use]
     pub fn pragma(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.pragmas.push((name.into(), value.into()));

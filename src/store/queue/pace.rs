@@ -11,17 +11,17 @@ use super::tuning::{
 #[derive(Debug, Default)]
 pub(super) struct Pace {
     seconds: Average,
-    appends: Average,
+    work: Average,
     slope: Slope,
 }
 
 impl Pace {
-    /// Learns from a batch. An append of several events is as much work as so many appends.
-    pub(super) fn record(&mut self, appends: usize, took: Duration) {
-        let (appends, seconds) = (appends as f64, took.as_secs_f64());
+    /// Learns from a batch with so much work, that of an append of one event being 1.
+    pub(super) fn record(&mut self, work: usize, took: Duration) {
+        let (work, seconds) = (work as f64, took.as_secs_f64());
         self.seconds.add(seconds, BATCH_WEIGHT);
-        self.appends.add(appends, BATCH_WEIGHT);
-        self.slope.add(appends, seconds);
+        self.work.add(work, BATCH_WEIGHT);
+        self.slope.add(work, seconds);
     }
 
     /// The time of a batch.
@@ -45,7 +45,7 @@ impl Pace {
     }
 
     fn exceeds_its_work(&self, times: f64) -> bool {
-        self.seconds.value > times * self.slope.append_seconds() * self.appends.value
+        self.seconds.value > times * self.slope.append_seconds() * self.work.value
     }
 }
 
@@ -64,10 +64,10 @@ impl Average {
     }
 }
 
-/// What one append more costs a batch: the slope of time over size, by least squares.
+/// What one append more, of one event, costs a batch: the slope of time over work, by least squares.
 #[derive(Debug, Default)]
 struct Slope {
-    appends: Average,
+    work: Average,
     seconds: Average,
     squares: Average,
     products: Average,
@@ -76,15 +76,15 @@ struct Slope {
 }
 
 impl Slope {
-    fn add(&mut self, appends: f64, seconds: f64) {
-        self.appends.add(appends, SLOPE_WEIGHT);
+    fn add(&mut self, work: f64, seconds: f64) {
+        self.work.add(work, SLOPE_WEIGHT);
         self.seconds.add(seconds, SLOPE_WEIGHT);
-        self.squares.add(appends * appends, SLOPE_WEIGHT);
-        self.products.add(appends * seconds, SLOPE_WEIGHT);
-        let variance = self.squares.value - self.appends.value * self.appends.value;
+        self.squares.add(work * work, SLOPE_WEIGHT);
+        self.products.add(work * seconds, SLOPE_WEIGHT);
+        let variance = self.squares.value - self.work.value * self.work.value;
         // From a few batches, or from batches of one size, no slope can be told.
-        if self.appends.count * SLOPE_WEIGHT >= 1.0 && variance >= SLOPE_VARIANCE {
-            let slope = (self.products.value - self.appends.value * self.seconds.value) / variance;
+        if self.work.count * SLOPE_WEIGHT >= 1.0 && variance >= SLOPE_VARIANCE {
+            let slope = (self.products.value - self.work.value * self.seconds.value) / variance;
             self.told = Some(slope.clamp(APPEND_SECONDS_AT_LEAST, APPEND_SECONDS_AT_MOST));
         }
     }
