@@ -47,7 +47,7 @@ pub async fn fill(store: &dyn EventStore, clock: &ManualClock, seed: u64, comman
             append = append.idempotency_key(IdempotencyKey::new(key).unwrap());
             append = append.fingerprint(Fingerprint::of(&(seed, number)).unwrap());
             if random.u32(..4) == 0 {
-                append = append.keep_receipt_for(Duration::from_secs(10 * 365 * 86_400));
+                append = append.keep_receipt_for(Duration::from_secs(100 * 365 * 86_400));
             }
         }
         if is_keyed && is_rejected {
