@@ -425,6 +425,7 @@ fn rejection(receipt: &NewReceipt) -> Option<&str> {
     }
 }
 
-fn expiry(receipt: &NewReceipt, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+/// When a receipt expires that is recorded now.
+pub(super) fn expiry(receipt: &NewReceipt, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     row::later(now, receipt.keep_for?)
 }

@@ -15,10 +15,10 @@ use sqlx::{
 use uuid::Uuid;
 
 use super::{
-    batch::{Events, Group, appended},
-    statement::{APPEND_HISTORIES, APPEND_UNKEYED_EVENTS},
+    batch::{Events, Group, appended, expiry},
+    statement::{APPEND_HISTORIES, APPEND_KEYED_EVENTS, APPEND_UNKEYED_EVENTS},
 };
-use crate::store::{Appended, Request, to_column};
+use crate::store::{Appended, NewReceipt, Request, to_column};
 
 /// How many batches go the other way after one was taken back.
 const CAUTIOUS_BATCHES: u32 = 64;
@@ -45,13 +45,47 @@ impl Caution {
     }
 }
 
-/// Appends of events at named versions, one to an aggregate and none with a receipt: what most batches are.
+/// Which of the plain statements writes a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// One event each, and no key.
+    Events,
+    /// One event each, and keys with some of them or all.
+    KeyedEvents,
+    /// Several events, and no key.
+    Histories,
+}
+
+impl Kind {
+    /// `None` for histories with keys: none of the statements writes them.
+    fn of(appends: &[(usize, &Request<'_>, u64)]) -> Option<Self> {
+        let has_one_each = appends.iter().all(|(_, request, _)| request.append.events.len() == 1);
+        let has_keys = appends.iter().any(|(_, request, _)| request.receipt.is_some());
+        match (has_one_each, has_keys) {
+            (true, false) => Some(Self::Events),
+            (true, true) => Some(Self::KeyedEvents),
+            (false, false) => Some(Self::Histories),
+            (false, true) => None,
+        }
+    }
+
+    const fn statement(self) -> &'static str {
+        match self {
+            Self::Events => APPEND_UNKEYED_EVENTS,
+            Self::KeyedEvents => APPEND_KEYED_EVENTS,
+            Self::Histories => APPEND_HISTORIES,
+        }
+    }
+}
+
+/// Appends of events at named versions, one to an aggregate, and histories without keys: what most batches are.
 ///
 /// They are written with a plain INSERT. Where another's append comes in between, all is taken back. So it is for a
 /// transaction of its own, and for the first attempt.
 pub(super) struct Plain<'a> {
     /// With their places in the batch and the versions they name, in the order of aggregates.
     appends: Vec<(usize, &'a Request<'a>, u64)>,
+    kind: Kind,
 }
 
 impl<'a> Plain<'a> {
@@ -62,12 +96,13 @@ impl<'a> Plain<'a> {
             _ => None,
         };
         let mut appends: Vec<_> = groups.iter().map(lone).collect::<Option<_>>()?;
+        let kind = Kind::of(&appends)?;
         if caution.is_due() {
             return None;
         }
         // The statements sort them by themselves. What is sorted already costs them next to nothing.
         appends.sort_unstable_by_key(|(_, request, _)| request.append.aggregate_id);
-        Some(Self { appends })
+        Some(Self { appends, kind })
     }
 
     /// Writes them. An answer for each append that was written, with its place in the batch.
@@ -76,28 +111,34 @@ impl<'a> Plain<'a> {
         connection: &mut PgConnection,
         now: DateTime<Utc>,
     ) -> Result<Vec<(usize, Appended)>, sqlx::Error> {
-        let appends = || self.appends.iter().map(|(_, request, _)| request.append);
-        let has_one_each = appends().all(|append| append.events.len() == 1);
+        let requests = || self.appends.iter().map(|(_, request, _)| *request);
+        let appends = || requests().map(|request| request.append);
         let mut events = Events::default();
-        (1..).zip(&self.appends).for_each(|(number, (_, request, _))| events.add(number, request));
-        let mut query = sqlx::query(if has_one_each { APPEND_UNKEYED_EVENTS } else { APPEND_HISTORIES })
+        (1..).zip(requests()).for_each(|(number, request)| events.add(number, request));
+        let mut query = sqlx::query(self.kind.statement())
             .bind(appends().map(|append| append.aggregate_id).collect::<Vec<_>>())
             .bind(appends().map(|append| append.aggregate_type.as_ref()).collect::<Vec<_>>())
             .bind(appends().map(|append| append.command_id).collect::<Vec<_>>())
             .bind(self.appends.iter().map(|(_, _, version)| to_column(*version)).collect::<Vec<_>>())
             .bind(appends().map(|append| append.follows).collect::<Vec<_>>())
-            .bind(self.appends.iter().map(|(_, request, _)| request.metadata.as_ref()).collect::<Vec<_>>());
-        if !has_one_each {
+            .bind(requests().map(|request| request.metadata.as_ref()).collect::<Vec<_>>());
+        if self.kind == Kind::Histories {
             query = query.bind(events.numbers).bind(events.places);
         }
-        let rows = query
+        query = query
             .bind(events.event_types)
             .bind(events.schema_versions)
             .bind(events.payloads.into_iter().map(Json).collect::<Vec<_>>())
-            .bind(events.checksums)
-            .bind(now)
-            .fetch_all(connection)
-            .await?;
+            .bind(events.checksums);
+        if self.kind == Kind::KeyedEvents {
+            let receipts = || requests().map(|request| request.receipt.as_ref());
+            let fingerprint = |receipt: &'a NewReceipt| receipt.fingerprint.as_bytes().as_slice();
+            query = query
+                .bind(receipts().map(|receipt| receipt.map(|receipt| receipt.key.as_str())).collect::<Vec<_>>())
+                .bind(receipts().map(|receipt| receipt.map(fingerprint)).collect::<Vec<_>>())
+                .bind(receipts().map(|receipt| expiry(receipt?, now)).collect::<Vec<_>>());
+        }
+        let rows = query.bind(now).fetch_all(connection).await?;
         let places: HashMap<_, _> = self.appends.iter().map(|found| (found.1.append.aggregate_id, found)).collect();
         let answer = |row: &PgRow| {
             let found = places.get(&row.try_get::<Uuid, _>("aggregate_id")?);
@@ -108,13 +149,13 @@ impl<'a> Plain<'a> {
     }
 }
 
-/// The version that an append of events names, where it leaves no receipt.
+/// The version that an append of events names.
 fn named_version(request: &Request<'_>) -> Option<u64> {
     let version = request.append.expected.named()?;
     let events = request.append.events.len() as u64;
     // Beyond the last number there is no next one.
     let has_room = version.checked_add(events).is_some_and(|last| i64::try_from(last).is_ok());
-    (events > 0 && has_room && request.receipt.is_none()).then_some(version)
+    (events > 0 && has_room).then_some(version)
 }
 
 /// A JSON text as `json`, which is read once where a cast from `text` copies it before.

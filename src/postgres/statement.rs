@@ -7,6 +7,7 @@ pub(super) const APPEND_EVENT: &str = include_str!("sql/append_event.sql");
 pub(super) const APPEND_EVENTS: &str = include_str!("sql/append_events.sql");
 pub(super) const APPEND_HISTORIES: &str = include_str!("sql/append_histories.sql");
 pub(super) const APPEND_KEYED_EVENT: &str = include_str!("sql/append_keyed_event.sql");
+pub(super) const APPEND_KEYED_EVENTS: &str = include_str!("sql/append_keyed_events.sql");
 pub(super) const APPEND_ONE: &str = include_str!("sql/append_one.sql");
 pub(super) const APPEND_UNKEYED_EVENTS: &str = include_str!("sql/append_unkeyed_events.sql");
 pub(super) const AUDIT_CHECKPOINTS: &str = include_str!("sql/audit_checkpoints.sql");
@@ -147,7 +148,7 @@ pub(super) const WITHDRAW_MESSAGE: &str = include_str!("sql/withdraw_message.sql
 pub(super) const WRITE_STEP: &str = include_str!("sql/write_step.sql");
 
 /// Every statement by its file's name.
-pub(super) const ALL: [(&str, &str); 145] = [
+pub(super) const ALL: [(&str, &str); 146] = [
     ("abandoned_requests", ABANDONED_REQUESTS),
     ("advance_checkpoint", ADVANCE_CHECKPOINT),
     ("append_batch", APPEND_BATCH),
@@ -155,6 +156,7 @@ pub(super) const ALL: [(&str, &str); 145] = [
     ("append_events", APPEND_EVENTS),
     ("append_histories", APPEND_HISTORIES),
     ("append_keyed_event", APPEND_KEYED_EVENT),
+    ("append_keyed_events", APPEND_KEYED_EVENTS),
     ("append_one", APPEND_ONE),
     ("append_unkeyed_events", APPEND_UNKEYED_EVENTS),
     ("audit_checkpoints", AUDIT_CHECKPOINTS),

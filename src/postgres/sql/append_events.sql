@@ -1,5 +1,5 @@
 -- Writes a batch of appends of one event each at versions that were named, no two to one aggregate: half the price of
--- append_batch.sql. Without keys, append_unkeyed_events.sql is tried first.
+-- append_batch.sql. A plain INSERT is tried first: append_unkeyed_events.sql, append_keyed_events.sql.
 -- One entry each: $1 aggregate ids, $2 aggregate types, $3 command ids, $4 expected versions, $5 command ids they follow or
 -- null, $6 metadata, $7 event types, $8 schema versions, $9 payloads, $10 checksums, $11 idempotency keys or null,
 -- $12 fingerprints or null, $13 when their receipts expire or null. All: $14 recorded at.

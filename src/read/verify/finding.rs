@@ -51,6 +51,8 @@ pub enum FindingKind {
     /// A receipt says rejected, but its command has events.
     RejectionEvents,
     /// A command with a receipt has events that no receipt names.
+    ///
+    /// So it looks, too, where a key that had come to its end was used again without one.
     CommandRepeated,
     /// A snapshot is not the one that was taken: its checksum does not match, or it is not JSON.
     SnapshotDamaged,

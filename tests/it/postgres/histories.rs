@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use annals::{
-    Append, Error, EventStore as _, EventStoreExt as _, ExpectedVersion, LogQuery, NewEvent, PostgresStore,
-    StreamQuery, Transactional as _, Work as _,
+    Append, Error, EventStore as _, EventStoreExt as _, ExpectedVersion, IdempotencyKey, LogQuery, NewEvent,
+    PostgresStore, StreamQuery, Transactional as _, Work as _,
 };
 use futures_util::future::join_all;
 use uuid::Uuid;
@@ -73,14 +73,22 @@ async fn an_append_that_comes_in_between_takes_no_neighbour_along() {
     const WAITS: &str = "SELECT EXISTS (SELECT 1 FROM pg_stat_activity
                          WHERE datname = current_database() AND wait_event_type = 'Lock'
                            AND (query LIKE '%a plain INSERT%' OR query LIKE '%in one INSERT%'))";
-    for (events, end) in [(1, End::Commit), (1, End::Rollback), (3, End::Commit), (3, End::Rollback)] {
-        for is_the_same in [false, true] {
+    for (events, has_keys) in [(1, false), (1, true), (3, false)] {
+        for (end, is_the_same) in
+            [(End::Commit, false), (End::Commit, true), (End::Rollback, false), (End::Rollback, true)]
+        {
+            let histories = |ids: &[Uuid], writer| {
+                let key = IdempotencyKey::new(format!("writer-{writer}")).unwrap();
+                let appends = histories(ids, writer, events).into_iter();
+                let keyed = |append: Append| if has_keys { append.idempotency_key(key.clone()) } else { append };
+                appends.map(keyed).collect::<Vec<_>>()
+            };
             let database = Database::create().await;
             // Each has met nobody yet.
             let store = PostgresStore::connect(database.url()).await.unwrap();
             let ids = [(); 3].map(|()| Uuid::now_v7());
-            let appends = histories(&ids, 1, events);
-            let first = if is_the_same { appends[1].clone() } else { histories(&ids[1..2], 2, events).remove(0) };
+            let appends = histories(&ids, 1);
+            let first = if is_the_same { appends[1].clone() } else { histories(&ids[1..2], 2).remove(0) };
             let mut holder = store.begin().await.unwrap();
             holder.append(&first).await.unwrap();
             let late = tokio::spawn({

@@ -3,5 +3,6 @@
 pub mod faults;
 mod histories;
 mod horizon;
+mod keys;
 mod pages;
 mod server;
